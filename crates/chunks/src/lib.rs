@@ -1,0 +1,1 @@
+//! Prometheus' chunk encodings: XOR, XOR2, histograms, start timestamps.

@@ -1,0 +1,1 @@
+//! Prometheus TSDB blocks to Parquet shards, and back.

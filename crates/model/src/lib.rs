@@ -1,0 +1,14 @@
+//! Prometheus' data model, exactly: [`Labels`], [`Sample`]s and native histograms.
+//!
+//! The crate knows nothing of files, encodings, serialisation or queries. A type is admitted only if Prometheus'
+//! own data-model documents name it.
+
+mod histogram;
+mod labels;
+mod sample;
+mod time;
+
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError, Span};
+pub use labels::{Labels, LabelsError, METRIC_NAME, stable_hash};
+pub use sample::{NORMAL_NAN_BITS, STALE_NAN_BITS, Sample, Value, is_stale_nan, stale_nan};
+pub use time::{TimeRange, TimeRangeError, TimestampMs};

@@ -1,0 +1,1 @@
+//! One Parquet shard: footers, page indexes, pages.

@@ -1,0 +1,1 @@
+//! Block generator, failing and recording stores, corpora: what tests and demos need.

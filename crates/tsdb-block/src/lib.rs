@@ -1,0 +1,1 @@
+//! Reader and writer of Prometheus TSDB blocks; several blocks read as one.

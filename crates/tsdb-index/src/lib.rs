@@ -1,0 +1,1 @@
+//! Reader and writer of the index file of a Prometheus TSDB block.
