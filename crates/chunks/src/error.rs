@@ -38,7 +38,7 @@ pub(crate) enum Repr {
         "value window at bit offset {bit} is wider than 64 bits: found {leading} leading zeros and {significant} \
          significant bits, expected a sum of at most 64"
     ))]
-    Window { bit: u64, leading: u32, significant: u32 },
+    Window { bit: u64, leading: u64, significant: u64 },
     #[snafu(display("aggregate chunk ends early: expected {wanted} bytes of {part} at offset {offset}, found {left}"))]
     ShortAggregate { part: &'static str, offset: usize, wanted: u64, left: usize },
     #[snafu(display("chunk encoding {encoding} is not supported"))]

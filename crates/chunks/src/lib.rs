@@ -8,6 +8,9 @@ mod bits;
 mod encoding;
 mod error;
 mod varbit;
+mod words;
+pub mod xor;
 
 pub use encoding::{Encoding, ValueKind, sample_count};
 pub use error::{Error, ErrorKind, Result};
+pub use xor::{XorDecoder, XorEncoder};

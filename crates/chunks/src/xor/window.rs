@@ -1,0 +1,107 @@
+//! The window of bits in which a value differs from the one before: XOR's code for floats, which the histogram
+//! encodings use too.
+#![expect(clippy::arithmetic_side_effects, reason = "bounds of a window sum up to at most 64, see `Window::new`")]
+
+use crate::{
+    bits::{BitReader, BitWriter},
+    error::{Error, Repr, Result},
+};
+
+/// Most leading zeros that are written: what five bits hold.
+const MAX_LEADING: u8 = 31;
+
+/// Bits of a word: all but some at the top and some at the bottom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window {
+    leading: u8,
+    trailing: u8,
+}
+
+impl Window {
+    /// No window; nothing fits. What a writer starts with.
+    pub(crate) const NONE: Self = Self { leading: u8::MAX, trailing: 0 };
+
+    /// All of the word. What a reader starts with.
+    pub(crate) const WHOLE: Self = Self { leading: 0, trailing: 0 };
+
+    /// From the number of leading zeros and the width as stored: 5 and 6 bits, 0 for 64. None if they exceed 64.
+    #[inline]
+    pub(crate) fn from_stored(leading: u64, width: u64) -> Option<Self> {
+        let width = (width.wrapping_sub(1) & 63) + 1;
+        let trailing = 64_u64.checked_sub(leading + width)?;
+        Some(Self { leading: leading as u8, trailing: trailing as u8 })
+    }
+
+    /// The narrowest one that holds `xor != 0`.
+    pub(crate) fn around(xor: u64) -> Self {
+        Self { leading: (xor.leading_zeros() as u8).min(MAX_LEADING), trailing: xor.trailing_zeros() as u8 }
+    }
+
+    /// Whether `inner` is a part of it.
+    pub(crate) fn contains(self, inner: Self) -> bool {
+        inner.leading >= self.leading && inner.trailing >= self.trailing
+    }
+
+    /// How many bits it has.
+    #[inline]
+    pub(crate) fn width(self) -> u32 {
+        64 - u32::from(self.leading) - u32::from(self.trailing)
+    }
+
+    /// How many bits are below it.
+    #[inline]
+    pub(crate) fn trailing(self) -> u32 {
+        self.trailing.into()
+    }
+
+    /// Writes its bounds as [`Self::from_stored`] takes them.
+    pub(crate) fn write_bounds(self, writer: &mut BitWriter) {
+        writer.write_bits(u64::from(self.leading) << 6 | u64::from(self.width() & 63), 11);
+    }
+
+    /// Writes the bits of `xor` that are inside.
+    pub(crate) fn write_inside(self, writer: &mut BitWriter, xor: u64) {
+        writer.write_bits(xor >> self.trailing, self.width());
+    }
+}
+
+/// Error for stored bounds that [`Window::from_stored`] did not take; they begin at the bit offset `bit`.
+#[cold]
+pub(crate) fn bad_window(bit: u64, leading: u64, width: u64) -> Error {
+    Repr::Window { bit, leading, significant: if width == 0 { 64 } else { width } }.into()
+}
+
+/// Writes the float whose bits are `value` as the difference to the one before, `previous`.
+pub(crate) fn write_xor(writer: &mut BitWriter, value: u64, previous: u64, window: &mut Window) {
+    let xor = value ^ previous;
+    if xor == 0 {
+        writer.write_bit(false);
+        return;
+    }
+    let narrowest = Window::around(xor);
+    if window.contains(narrowest) {
+        writer.write_bits(0b10, 2);
+    } else {
+        *window = narrowest;
+        writer.write_bits(0b11, 2);
+        window.write_bounds(writer);
+    }
+    window.write_inside(writer, xor);
+}
+
+/// Reads the bits of a float, given those of the one before.
+///
+/// # Errors
+/// Corrupt if the data end within it, or a window is wider than a word.
+#[inline]
+pub(crate) fn read_xor(reader: &mut BitReader<'_>, previous: u64, window: &mut Window) -> Result<u64> {
+    if !reader.read_bit()? {
+        return Ok(previous);
+    }
+    if reader.read_bit()? {
+        let bit = reader.position();
+        let (leading, width) = (reader.read_bits(5)?, reader.read_bits(6)?);
+        *window = Window::from_stored(leading, width).ok_or_else(|| bad_window(bit, leading, width))?;
+    }
+    Ok(previous ^ reader.read_bits(window.width())? << window.trailing())
+}
