@@ -1,0 +1,25 @@
+//! Writes Parquet files page by page: pages are made anywhere, in parallel, and appended in order.
+//!
+//! Why not the writers of the `parquet` crate: they write no page checksums, make one compressor per page, and encode on
+//! the thread that writes. Here a [`Page`] is finished bytes that do not depend on their place in the file, so a worker can
+//! encode and compress it; only [`FileWriter`] is sequential, and it merely copies. Footers and page indexes are the
+//! `parquet` crate's.
+
+mod bounds;
+mod column_chunk;
+mod compression;
+mod delta;
+mod page;
+mod page_header;
+mod rle;
+mod writer;
+
+pub(crate) use bounds::{lower_bound, upper_bound};
+pub(crate) use column_chunk::ColumnChunk;
+pub(crate) use compression::Compressor;
+pub use compression::{Compression, ZstdLevel};
+pub(crate) use page::{Page, PageBounds, dictionary_page, label_page, prefix_page, value_page};
+pub(crate) use writer::{FileColumn, FileWriter};
+
+#[cfg(test)]
+mod tests;
