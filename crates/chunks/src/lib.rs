@@ -10,7 +10,9 @@ mod error;
 mod varbit;
 mod words;
 pub mod xor;
+pub mod xor2;
 
 pub use encoding::{Encoding, ValueKind, sample_count};
 pub use error::{Error, ErrorKind, Result};
 pub use xor::{XorDecoder, XorEncoder};
+pub use xor2::{FloatSample, Xor2Decoder, Xor2Encoder};

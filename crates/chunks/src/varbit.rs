@@ -14,6 +14,7 @@
 use crate::{
     bits::{BitReader, BitWriter},
     error::Result,
+    words::load_wide,
 };
 
 /// Bits that follow the prefix of 0, 1, … 8 ones.
@@ -43,6 +44,17 @@ pub(crate) fn read_varbit_int(reader: &mut BitReader<'_>) -> Result<i64> {
         64 => raw as i64,
         _ => signed(raw, width),
     })
+}
+
+/// A signed integer that begins at the bit offset `at` with the bits of `word`, and how many bits it has.
+pub(crate) fn load_int(data: &[u8], at: usize, word: u64) -> (i64, usize) {
+    let ones = word.leading_ones().min(MOST_ONES);
+    let prefix = (ones + 1).min(MOST_ONES) as usize;
+    match WIDTHS.get(ones as usize).copied() {
+        None | Some(0) => (0, prefix),
+        Some(64) => (load_wide(data, at + prefix).cast_signed(), prefix + 64),
+        Some(width) => (signed(load_wide(data, at + prefix) >> (64 - width), width), prefix + width as usize),
+    }
 }
 
 /// Reads an unsigned integer.
@@ -154,7 +166,11 @@ mod tests {
             let mut reader = BitReader::new(writer.bytes());
             reader.skip(offset).unwrap();
             for &v in &values {
+                let at = reader.position();
                 prop_assert_eq!(read_varbit_int(&mut reader).unwrap(), v);
+                let word = load_wide(writer.bytes(), at as usize);
+                let bits = (reader.position() - at) as usize;
+                prop_assert_eq!(load_int(writer.bytes(), at as usize, word), (v, bits));
                 prop_assert_eq!(read_varbit_uint(&mut reader).unwrap(), v as u64);
             }
             prop_assert!(reader.remaining() < 8);

@@ -7,6 +7,8 @@
     reason = "bit offsets are below eight times a slice's length plus the longest sample, shifts below 64"
 )]
 
+use crate::error::{Error, Repr, Result};
+
 /// The bits from the bit offset `at` on, at the top of the word: at least 57 of them, then zeros.
 #[inline(always)]
 pub(crate) fn load(data: &[u8], at: usize) -> u64 {
@@ -19,6 +21,29 @@ pub(crate) fn load_wide(data: &[u8], at: usize) -> u64 {
     let byte = at / 8;
     let next = data.get(byte + 8).copied().unwrap_or(0);
     word(data, byte) << (at % 8) | u64::from(next) >> (8 - at % 8)
+}
+
+/// Checks that the sample at the bit offset `start` is inside, given the offset of the next one.
+///
+/// # Errors
+/// Corrupt if not.
+#[inline(always)]
+pub(crate) fn check_end(data: &[u8], start: usize, next: usize) -> Result<()> {
+    if next > data.len() * 8 { Err(end_of_data(data, start, next - start)) } else { Ok(()) }
+}
+
+/// Checks that there are at least `wanted` bits from the offset `at` on.
+///
+/// # Errors
+/// Corrupt if not.
+pub(crate) fn check_bits(data: &[u8], at: usize, wanted: usize) -> Result<()> {
+    check_end(data, at, at + wanted)
+}
+
+#[cold]
+fn end_of_data(data: &[u8], bit: usize, wanted: usize) -> Error {
+    let left = (data.len() * 8).saturating_sub(bit);
+    Repr::EndOfData { bit: bit as u64, wanted: wanted as u64, left: left as u64 }.into()
 }
 
 /// The eight bytes from `byte` on.

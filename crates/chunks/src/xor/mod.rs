@@ -20,5 +20,5 @@ mod window;
 mod writer;
 
 pub use reader::XorDecoder;
-pub(crate) use window::{Window, read_xor, write_xor};
+pub(crate) use window::{Window, read_xor, write_changed, write_xor};
 pub use writer::XorEncoder;

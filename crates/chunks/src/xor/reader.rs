@@ -11,14 +11,17 @@
 
 use prometheus_model::TimestampMs;
 
-use super::window::{Window, bad_window, read_xor};
+use super::window::{Window, read_xor};
 use crate::{
     Encoding,
     bits::BitReader,
-    error::{Error, Repr, Result},
+    error::Result,
     sample_count,
-    words::{load, load_wide},
+    words::{check_bits, check_end, load, load_wide},
 };
+
+/// Fewest bits of a sample after the second.
+const MIN_SAMPLE_BITS: usize = 2;
 
 /// Decodes the samples of one XOR chunk, in order.
 ///
@@ -133,11 +136,8 @@ impl<'a> XorDecoder<'a> {
             self.left -= 1;
         }
         let left = usize::from(self.left);
-        // Two bits a sample at least, so memory stays in proportion to the data.
-        let bits = self.data.len() * 8 - self.state.at;
-        if bits < left * 2 {
-            return Err(end_of_data(self.state.at, left * 2, bits));
-        }
+        // So that memory stays in proportion to the data.
+        check_bits(self.data, self.state.at, left * MIN_SAMPLE_BITS)?;
         let (first_timestamp, first_value) = (timestamps.len(), values.len());
         timestamps.resize(first_timestamp + left, 0);
         values.resize(first_value + left, 0.0);
@@ -178,20 +178,13 @@ impl State {
             if word >> 62 == 0b10 {
                 self.at += 2;
             } else {
-                let (leading, width) = (word >> 57 & 0x1f, word >> 51 & 0x3f);
-                let Some(window) = Window::from_stored(leading, width) else {
-                    return Err(bad_window(self.at as u64 + 2, leading, width));
-                };
-                self.window = window;
+                self.window = Window::from_word(word << 2, self.at + 2)?;
                 self.at += 13;
             }
-            let width = self.window.width();
-            let inside = load_wide(data, self.at) >> (64 - width);
-            self.value ^= inside << self.window.trailing();
-            self.at += width as usize;
+            self.value ^= self.window.load_inside(data, self.at);
+            self.at += self.window.width() as usize;
         }
-        let end = data.len() * 8;
-        if self.at > end { Err(end_of_data(start, self.at - start, end.saturating_sub(start))) } else { Ok(()) }
+        check_end(data, start, self.at)
     }
 
     /// Decodes a dod of more than 14 bits. Returns what follows, at least 13 bits at the top.
@@ -213,9 +206,4 @@ impl State {
 #[inline(always)]
 fn dod(word: u64, bits: u32) -> i64 {
     (word.wrapping_sub(1 << (64 - bits)).cast_signed() >> (64 - bits)) + 1
-}
-
-#[cold]
-fn end_of_data(bit: usize, wanted: usize, left: usize) -> Error {
-    Repr::EndOfData { bit: bit as u64, wanted: wanted as u64, left: left as u64 }.into()
 }

@@ -5,6 +5,7 @@
 use crate::{
     bits::{BitReader, BitWriter},
     error::{Error, Repr, Result},
+    words::load_wide,
 };
 
 /// Most leading zeros that are written: what five bits hold.
@@ -30,6 +31,22 @@ impl Window {
         let width = (width.wrapping_sub(1) & 63) + 1;
         let trailing = 64_u64.checked_sub(leading + width)?;
         Some(Self { leading: leading as u8, trailing: trailing as u8 })
+    }
+
+    /// From bounds at the top of a word, as in [`Self::from_stored`]; they begin at the bit offset `at`.
+    ///
+    /// # Errors
+    /// Corrupt if the window is wider than a word.
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64, at: usize) -> Result<Self> {
+        let (leading, width) = (word >> 59, word >> 53 & 0x3f);
+        Self::from_stored(leading, width).ok_or_else(|| bad_window(at as u64, leading, width))
+    }
+
+    /// The bits inside, in their place in the word, as stored in `data` from the bit offset `at` on.
+    #[inline(always)]
+    pub(crate) fn load_inside(self, data: &[u8], at: usize) -> u64 {
+        load_wide(data, at) >> (64 - self.width()) << self.trailing
     }
 
     /// The narrowest one that holds `xor != 0`.
@@ -67,23 +84,29 @@ impl Window {
 
 /// Error for stored bounds that [`Window::from_stored`] did not take; they begin at the bit offset `bit`.
 #[cold]
-pub(crate) fn bad_window(bit: u64, leading: u64, width: u64) -> Error {
+fn bad_window(bit: u64, leading: u64, width: u64) -> Error {
     Repr::Window { bit, leading, significant: if width == 0 { 64 } else { width } }.into()
 }
 
 /// Writes the float whose bits are `value` as the difference to the one before, `previous`.
 pub(crate) fn write_xor(writer: &mut BitWriter, value: u64, previous: u64, window: &mut Window) {
     let xor = value ^ previous;
-    if xor == 0 {
-        writer.write_bit(false);
-        return;
+    writer.write_bit(xor != 0);
+    if xor != 0 {
+        write_changed(writer, xor, window, (1, 1));
     }
+}
+
+/// Writes `xor != 0`: a zero and the bits inside the window if it fits; else the code given (bits, how many), the bounds
+/// of a new window and the bits inside that.
+#[inline]
+pub(crate) fn write_changed(writer: &mut BitWriter, xor: u64, window: &mut Window, new: (u64, u32)) {
     let narrowest = Window::around(xor);
     if window.contains(narrowest) {
-        writer.write_bits(0b10, 2);
+        writer.write_bit(false);
     } else {
         *window = narrowest;
-        writer.write_bits(0b11, 2);
+        writer.write_bits(new.0, new.1);
         window.write_bounds(writer);
     }
     window.write_inside(writer, xor);
