@@ -115,7 +115,7 @@ impl Iterator for Iter<'_> {
         self.refs = rest;
         self.offset = self.offset.saturating_add(4);
         self.previous = Some(series);
-        Some(Ok(SeriesRef(series)))
+        Some(Ok(SeriesRef(u64::from(series))))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

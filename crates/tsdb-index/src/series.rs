@@ -30,15 +30,16 @@ const MIN_CHUNK_LEN: usize = 3;
 /// Refers to a series of one index, as postings lists do. References ascend in the order of the entries.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SeriesRef(
-    /// Version 1: the entry's offset in the file; versions 2 and 3: a 16th of that.
-    pub u32,
+    /// Version 1: the entry's offset in the file; versions 2 and 3: a 16th of that. Postings lists hold 32 bits of it,
+    /// tombstones 64.
+    pub u64,
 );
 
 impl SeriesRef {
-    /// Where in the file the entry starts.
+    /// Where in the file the entry starts; `u64::MAX`, where none does, if that is beyond what a `u64` counts.
     #[must_use]
     pub const fn byte_offset(self, version: Version) -> u64 {
-        (self.0 as u64).wrapping_mul(version.series_align())
+        self.0.saturating_mul(version.series_align())
     }
 
     /// The reference to the entry that starts at `offset`; nothing if there can be none.
@@ -48,7 +49,7 @@ impl SeriesRef {
         if !offset.is_multiple_of(align) {
             return None;
         }
-        offset.checked_div(align).and_then(|r| u32::try_from(r).ok()).map(Self)
+        offset.checked_div(align).map(Self)
     }
 }
 
@@ -68,7 +69,7 @@ pub struct ChunkMeta {
     pub min_time: TimestampMs,
     /// Time of the last sample: the range `[min_time, max_time]` is closed. Not before `min_time`.
     pub max_time: TimestampMs,
-    /// Position of the chunk: the segment's index in the upper 32 bits, the offset in it in the lower.
+    /// Where it is: the segment's index in the upper 32 bits, the offset in it in the lower.
     pub reference: u64,
 }
 

@@ -23,8 +23,11 @@ fn open(path: &str) -> Option<IndexReader> {
     Some(IndexReader::new(fs::read(shared(path)?).unwrap().into()).unwrap())
 }
 
-/// Labels as text and chunks `(min, max, reference)` of every series, in the order of the index.
-fn dump(index: &IndexReader) -> Vec<(String, Vec<(i64, i64, u64)>)> {
+/// `(min, max, reference)` of chunks.
+type Chunks = Vec<(i64, i64, u64)>;
+
+/// Labels as text and chunks of every series, in the order of the index.
+fn dump(index: &IndexReader) -> Vec<(String, Chunks)> {
     let all: Vec<_> = index.all_series().unwrap().map(Result::unwrap).collect();
     all.iter()
         .map(|(_, e)| {
