@@ -152,7 +152,7 @@ impl Layout {
 }
 
 /// The table of contents: offsets of the sections; 0 for a section that is not there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Toc {
     pub(crate) symbols: u64,
     pub(crate) series: u64,

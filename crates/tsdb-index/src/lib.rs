@@ -37,6 +37,7 @@ mod reader;
 mod scanner;
 mod series;
 mod symbols;
+mod writer;
 
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Layout, Version};
@@ -46,3 +47,4 @@ pub use reader::{AllSeries, IndexReader};
 pub use scanner::{ScanStep, SeriesScanner};
 pub use series::{ChunkMeta, LabelRef, MAX_SERIES_ENTRY_LEN, SeriesDecoder, SeriesEntry, SeriesRef};
 pub use symbols::Symbols;
+pub use writer::IndexWriter;

@@ -130,11 +130,6 @@ impl Symbols {
         self.payload.len().saturating_add(self.starts.len().saturating_mul(size_of::<u32>()))
     }
 
-    /// Version of the index.
-    pub(crate) fn version(&self) -> Version {
-        self.version
-    }
-
     /// Ordinal of the symbol that a series entry refers to.
     #[inline]
     pub(crate) fn resolve(&self, reference: u32) -> Option<u32> {

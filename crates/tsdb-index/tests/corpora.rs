@@ -5,7 +5,7 @@
 
 use std::{fs, io::Read, path::PathBuf};
 
-use prometheus_tsdb_index::{IndexReader, Version};
+use prometheus_tsdb_index::{IndexReader, IndexWriter, Version};
 
 /// The directory of shared corpora, or nothing, loudly, where it is absent.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -136,4 +136,38 @@ fn block_of_the_go_library() {
         assert!(found.next().is_none());
         check_postings(&index);
     }
+}
+
+/// Writes all that an index holds into a new one.
+fn rewrite(index: &IndexReader, postings_bytes: usize) -> Vec<u8> {
+    let mut writer = IndexWriter::new(std::io::Cursor::new(Vec::new())).postings_bytes(postings_bytes);
+    for symbol in index.symbols().unwrap().iter() {
+        writer.add_symbol(symbol.unwrap()).unwrap();
+    }
+    for series in index.all_series().unwrap() {
+        let (_, entry) = series.unwrap();
+        writer.add_series(&entry.labels, &entry.chunks).unwrap();
+    }
+    let (sink, len) = writer.finish().unwrap();
+    assert_eq!(len, sink.get_ref().len() as u64);
+    sink.into_inner()
+}
+
+#[test]
+fn writes_the_same_bytes_as_go() {
+    let path = "fixtures/parquet-common-go/tsdb-small/01JGFSEP80VHQAZ8FEAQD9QWMS/index";
+    let Some(index) = open(path) else { return };
+    let expected = fs::read(shared(path).unwrap()).unwrap();
+    for postings_bytes in [1 << 20, 3000, 400, 0] {
+        assert!(rewrite(&index, postings_bytes) == expected, "with {postings_bytes} bytes for postings");
+    }
+}
+
+#[test]
+fn version_1_becomes_version_2() {
+    let Some(old) = open("acceptance/tsdb-blocks/index_format_v1/index") else { return };
+    let new = IndexReader::new(rewrite(&old, 1 << 20).into()).unwrap();
+    assert_eq!(new.layout().version(), Version::V2);
+    assert_eq!(dump(&new), dump(&old));
+    check_postings(&new);
 }
