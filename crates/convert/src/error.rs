@@ -43,6 +43,27 @@ pub(crate) enum Inner {
     Spill { source: std::io::Error },
     #[snafu(display("{what}"))]
     Internal { what: String },
+    #[snafu(display("cancelled"))]
+    Cancelled,
+    #[snafu(transparent)]
+    Block { source: prometheus_tsdb_block::Error },
+    #[snafu(transparent)]
+    Bucket { source: promparquet_objstore::Error },
+    #[snafu(transparent)]
+    Schema { source: promparquet_schema::Error },
+    #[snafu(display("a cell or chunk of {bytes} bytes does not fit Parquet's limit of 2^31 - 1"))]
+    CellTooLarge { bytes: usize },
+    #[snafu(display(
+        "series {series} has {labels} labels; with the 2 columns of the system that is more than the column limit of {limit}"
+    ))]
+    TooManyLabels { series: String, labels: usize, limit: u32 },
+    #[snafu(display("{what}: needs {needed} bytes of memory, allowed are {allowed}: raise the memory budget"))]
+    Memory { what: &'static str, needed: usize, allowed: usize },
+    #[snafu(display(
+        "the samples reach from {min_time} to {max_time} ms, which makes {columns} data columns of {duration_ms} ms, more \
+         than {limit}: give a time range, or longer columns"
+    ))]
+    TooManyDataColumns { min_time: i64, max_time: i64, columns: u32, duration_ms: u64, limit: u32 },
 }
 
 impl Error {
@@ -51,11 +72,65 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &*self.0 {
             Inner::InvalidOption { .. } => ErrorKind::Invalid,
-            Inner::PageTooLarge { .. } => ErrorKind::LimitExceeded,
+            Inner::PageTooLarge { .. }
+            | Inner::CellTooLarge { .. }
+            | Inner::TooManyLabels { .. }
+            | Inner::Memory { .. }
+            | Inner::TooManyDataColumns { .. } => ErrorKind::LimitExceeded,
             Inner::Parquet { .. } | Inner::Internal { .. } => ErrorKind::Internal,
             Inner::Write { .. } | Inner::Spill { .. } => ErrorKind::Unavailable,
+            Inner::Cancelled => ErrorKind::Cancelled,
+            Inner::Block { source } => of_block(source.kind()),
+            Inner::Bucket { source } => of_bucket(source.kind()),
+            Inner::Schema { source } => match source.kind() {
+                promparquet_schema::ErrorKind::Corrupt => ErrorKind::Corrupt,
+                _ => ErrorKind::Invalid,
+            },
         }
     }
+}
+
+fn of_block(kind: prometheus_tsdb_block::ErrorKind) -> ErrorKind {
+    use prometheus_tsdb_block::ErrorKind as Block;
+    match kind {
+        Block::Corrupt => ErrorKind::Corrupt,
+        Block::Unsupported => ErrorKind::Unsupported,
+        Block::Invalid => ErrorKind::Invalid,
+        Block::NotFound => ErrorKind::NotFound,
+        Block::LimitExceeded => ErrorKind::LimitExceeded,
+        Block::Unavailable => ErrorKind::Unavailable,
+        Block::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn of_bucket(kind: promparquet_objstore::ErrorKind) -> ErrorKind {
+    use promparquet_objstore::ErrorKind as Bucket;
+    match kind {
+        Bucket::Invalid => ErrorKind::Invalid,
+        Bucket::Unsupported => ErrorKind::Unsupported,
+        Bucket::NotFound => ErrorKind::NotFound,
+        Bucket::LimitExceeded => ErrorKind::LimitExceeded,
+        Bucket::Corrupt => ErrorKind::Corrupt,
+        Bucket::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+macro_rules! from_crate {
+    ($($error:ty => $variant:ident),*) => {$(
+        impl From<$error> for Error {
+            fn from(source: $error) -> Self {
+                Inner::$variant { source }.into()
+            }
+        }
+    )*};
+}
+
+from_crate! {
+    prometheus_tsdb_block::Error => Block,
+    promparquet_objstore::Error => Bucket,
+    promparquet_schema::Error => Schema
 }
 
 impl From<Inner> for Error {

@@ -1,8 +1,19 @@
 //! Prometheus TSDB blocks to Parquet shards, and back.
 
+mod chunks_file;
+mod control;
+mod convert;
 mod error;
+mod labels_file;
+mod options;
 mod output;
 mod parquet_file;
+mod report;
+mod rows;
 
+pub use control::{Control, Progress};
+pub use convert::convert;
 pub use error::{Error, ErrorKind};
+pub use options::Options;
 pub use parquet_file::{Compression, ZstdLevel};
+pub use report::{ChunkCounts, Report, ShardReport};

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use crate::error::Error;
 
-/// Bytes handed on at once. Above the 5 MiB that S3 wants of a part.
-pub(crate) const PART_BYTES: usize = 8 << 20;
+/// Bytes handed on at once; an upload gathers them to parts without copying them.
+pub(crate) const PART_BYTES: usize = 1 << 20;
 
 /// A sink that remembers its first failure, so that one cannot get lost in a buffered writer that is dropped.
 pub(crate) struct Output {

@@ -59,6 +59,9 @@ pub(crate) enum Detail {
     #[snafu(display("{file} of block {location}, offset {offset}: expected {expected}, found {found}"))]
     Corrupt { location: String, file: BlockFile, offset: u64, expected: String, found: String },
 
+    #[snafu(display("{file} of block {location}, chunk at offset {offset}"))]
+    Chunk { location: String, file: BlockFile, offset: u64, source: prometheus_chunks::Error },
+
     #[snafu(display("{file} of block {location}, offset {offset}: {what} {found} is not supported"))]
     Unsupported { location: String, file: BlockFile, offset: u64, what: &'static str, found: String },
 
@@ -93,6 +96,7 @@ impl Error {
             Detail::Missing { .. } => ErrorKind::NotFound,
             Detail::Short { .. } | Detail::Corrupt { .. } | Detail::Json { .. } => ErrorKind::Corrupt,
             Detail::Unsupported { .. } => ErrorKind::Unsupported,
+            Detail::Chunk { source, .. } => of_chunks(source.kind()),
             Detail::TooLarge { .. } => ErrorKind::LimitExceeded,
             Detail::Index { source, .. } | Detail::WriteIndex { source, .. } => of_index(source.kind()),
             Detail::Write { .. } => ErrorKind::Unavailable,
@@ -127,6 +131,17 @@ impl Error {
     /// For implementors of [`BlockFiles`](crate::BlockFiles): `file` has `found` bytes, fewer than `range` asks for.
     pub fn short(location: impl Into<String>, file: BlockFile, range: Range<u64>, found: u64) -> Self {
         Detail::Short { location: location.into(), file, range, found }.into()
+    }
+}
+
+fn of_chunks(kind: prometheus_chunks::ErrorKind) -> ErrorKind {
+    use prometheus_chunks::ErrorKind as Chunks;
+    match kind {
+        Chunks::Corrupt => ErrorKind::Corrupt,
+        Chunks::Unsupported => ErrorKind::Unsupported,
+        // Samples that came out of a chunk and cannot go into another: its own are at fault.
+        Chunks::Invalid => ErrorKind::Corrupt,
+        _ => ErrorKind::Internal,
     }
 }
 

@@ -4,8 +4,8 @@
 use std::num::{NonZeroU16, NonZeroU64};
 
 use prometheus_chunks::{
-    CounterResetHeader, EncodedChunk, Encoding, RechunkOptions, Rechunker, Xor2Decoder, XorDecoder,
-    counter_reset_header, sample_count, set_counter_reset_header,
+    EncodedChunk, Encoding, RechunkOptions, Rechunker, Xor2Decoder, XorDecoder, counter_reset_header, sample_count,
+    set_counter_reset_header,
 };
 use prometheus_model::{CounterResetHint, Sample, TimeRange, TimestampMs, Value};
 
@@ -88,7 +88,7 @@ pub struct MergedChunk<'a> {
     pub data: &'a [u8],
 }
 
-/// What became of the chunks of the series merged so far.
+/// What became of chunks that were merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MergeCounts {
     /// Samples in the merged chunks.
@@ -103,6 +103,18 @@ pub struct MergeCounts {
     pub duplicates: u64,
     /// Bytes of chunk data that came in.
     pub bytes_in: u64,
+}
+
+impl std::ops::AddAssign for MergeCounts {
+    fn add_assign(&mut self, more: Self) {
+        let add = |to: &mut u64, n: u64| *to = to.saturating_add(n);
+        add(&mut self.samples, more.samples);
+        add(&mut self.passed_through, more.passed_through);
+        add(&mut self.decoded, more.decoded);
+        add(&mut self.encoded, more.encoded);
+        add(&mut self.duplicates, more.duplicates);
+        add(&mut self.bytes_in, more.bytes_in);
+    }
 }
 
 /// Merges the chunks of one series after another; keeps its buffers from one to the next.
@@ -135,8 +147,8 @@ impl SeriesMerger {
     #[must_use]
     pub fn new(options: MergeOptions) -> Self {
         let rechunk = RechunkOptions {
-            max_samples: options.max_samples,
-            keep_start_timestamps: options.keep_start_timestamps,
+            max_samples_per_chunk: options.max_samples,
+            start_timestamps: options.keep_start_timestamps,
         };
         Self {
             options,
@@ -152,10 +164,9 @@ impl SeriesMerger {
         }
     }
 
-    /// What became of all chunks so far.
-    #[must_use]
-    pub fn counts(&self) -> MergeCounts {
-        self.counts
+    /// What became of the chunks since this was last called.
+    pub fn take_counts(&mut self) -> MergeCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Merges `chunks`, which it may reorder and thin out, and calls `out` with the result: chunks in order of time that
@@ -265,11 +276,11 @@ impl SeriesMerger {
             return Ok(data);
         }
         match counter_reset_header(encoding, data).map_err(|e| source.failed(e))? {
-            CounterResetHeader::Unknown | CounterResetHeader::Gauge => Ok(data),
-            CounterResetHeader::CounterReset | CounterResetHeader::NotCounterReset => {
+            CounterResetHint::Unknown | CounterResetHint::Gauge => Ok(data),
+            CounterResetHint::CounterReset | CounterResetHint::NotCounterReset => {
                 self.patched.clear();
                 self.patched.extend_from_slice(data);
-                set_counter_reset_header(encoding, &mut self.patched, CounterResetHeader::Unknown)
+                set_counter_reset_header(encoding, &mut self.patched, CounterResetHint::Unknown)
                     .map_err(|e| source.failed(e))?;
                 Ok(&self.patched)
             }
@@ -327,12 +338,13 @@ impl SeriesMerger {
         let mut border = TimestampMs::MIN;
         for &(t, value) in &self.floats {
             if t >= border {
-                self.rechunker.cut();
+                self.finished.extend(self.rechunker.cut());
                 border = self.options.borders.map_or(TimestampMs::MAX, |borders| borders.after(t));
             }
-            self.rechunker.push_float(t, value).map_err(|e| group_failed(group, e))?;
+            let finished = self.rechunker.push_float(t, value).map_err(|e| group_failed(group, e))?;
+            self.finished.extend(finished);
         }
-        self.finish_group();
+        self.finished.extend(self.rechunker.finish());
         Ok(())
     }
 
@@ -344,9 +356,10 @@ impl SeriesMerger {
             self.decoded.clear();
             prometheus_chunks::decode(encoding, &source.chunk.data, &mut self.decoded).map_err(|e| source.failed(e))?;
             source.check_times(self.decoded.iter().map(|sample| sample.timestamp))?;
-            let kept = self.decoded.drain(..).zip(0_u32..).filter(|(sample, _)| {
-                range.contains(sample.timestamp) && !source.deleted.contains(sample.timestamp)
-            });
+            let kept =
+                self.decoded.drain(..).zip(0_u32..).filter(|(sample, _)| {
+                    range.contains(sample.timestamp) && !source.deleted.contains(sample.timestamp)
+                });
             self.samples.extend(kept.map(|(sample, position)| MergedSample { chunk, position, sample }));
         }
         if !self.samples.is_sorted_by(|a, b| a.sample.timestamp < b.sample.timestamp) {
@@ -362,17 +375,14 @@ impl SeriesMerger {
             }
             previous = Some((*chunk, *position));
             if sample.timestamp >= border {
-                self.rechunker.cut();
+                self.finished.extend(self.rechunker.cut());
                 border = self.options.borders.map_or(TimestampMs::MAX, |borders| borders.after(sample.timestamp));
             }
-            self.rechunker.push(sample).map_err(|e| group_failed(group, e))?;
+            let finished = self.rechunker.push(sample).map_err(|e| group_failed(group, e))?;
+            self.finished.extend(finished);
         }
-        self.finish_group();
+        self.finished.extend(self.rechunker.finish());
         Ok(())
-    }
-
-    fn finish_group(&mut self) {
-        self.rechunker.finish_into(&mut self.finished);
     }
 }
 

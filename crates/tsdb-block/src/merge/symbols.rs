@@ -103,7 +103,10 @@ impl<'a> MergedSymbols<'a> {
     pub fn find(&self, symbol: &str) -> Option<u32> {
         match self.tables.as_slice() {
             [table] => table.find(symbol),
-            tables => tables.iter().zip(&self.to_union).find_map(|(table, map)| map.get(table.find(symbol)? as usize).copied()),
+            tables => tables
+                .iter()
+                .zip(&self.to_union)
+                .find_map(|(table, map)| map.get(table.find(symbol)? as usize).copied()),
         }
     }
 

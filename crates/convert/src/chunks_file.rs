@@ -1,0 +1,408 @@
+//! Writes the chunks file of a shard.
+//!
+//! Rows are cut into batches. Workers take them in order: each reads the chunks of its batch, places them into cells, and
+//! encodes and compresses pages; the calling thread appends the pages in order. A worker waits when it is too far ahead of
+//! the file, so that memory is bounded.
+
+use std::{
+    collections::BTreeMap,
+    ops::{ControlFlow, Range},
+    sync::{
+        Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
+
+use promparquet_schema::{CHUNKS_SCHEMA_ROOT, Column, DataColumns, cell};
+use prometheus_tsdb_block::{
+    Borders, ChunkRef, ChunkSource, MergeCounts, MergeOptions, RawChunk, SeriesMerger, SeriesPart,
+};
+use prometheus_tsdb_index::{ChunkMeta, SeriesRef};
+
+use crate::{
+    control::Control,
+    error::{CellTooLargeSnafu, Error, InternalSnafu},
+    options::Options,
+    output::Output,
+    parquet_file::{Compressor, FileColumn, FileWriter, Page, value_page},
+    rows::{Rows, ShardRows, Source},
+};
+
+/// Most rows in a batch: beyond it nothing is gained.
+const MAX_BATCH_ROWS: usize = 16 << 10;
+
+/// How memory is shared between the stages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Bytes of chunks in a batch, as they are in the source.
+    pub(crate) batch_bytes: u64,
+    /// Bytes of finished pages that wait in memory for the end of the row group.
+    pub(crate) spill_after_bytes: usize,
+}
+
+/// Batches that a worker may be ahead of the file, for each worker.
+pub(crate) const BATCHES_AHEAD: usize = 2;
+
+pub(crate) fn write(
+    source: &Source<'_>,
+    rows: &Rows,
+    shard: &ShardRows,
+    data_columns: DataColumns,
+    options: &Options,
+    memory: Memory,
+    control: &Control,
+    output: &mut Output,
+) -> Result<MergeCounts, Error> {
+    let compression = options.chunks_compression;
+    // `s_data_10` stands before `s_data_2`: columns are in byte order of their names.
+    let mut order: Vec<(String, u32)> = (0..data_columns.count()).map(|i| (Column::Data(i).name(), i)).collect();
+    order.sort_unstable();
+    let columns = order.iter().map(|(_, i)| FileColumn { column: Column::Data(*i), compression }).collect();
+    let mut position_of = vec![0; order.len()];
+    for (position, (_, i)) in order.iter().enumerate() {
+        position_of[*i as usize] = position;
+    }
+    let mut file =
+        FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, memory.spill_after_bytes)?;
+    let batches = cut_batches(rows, shard, memory.batch_bytes);
+    let job = Job { source, rows, data_columns, options, position_of: &position_of };
+    let mut counts = MergeCounts::default();
+    let mut append = |batch: &Batch, done: Encoded| -> Result<(), Error> {
+        for (column, pages) in done.columns.into_iter().enumerate() {
+            for page in pages {
+                file.data_page(column, page)?;
+            }
+        }
+        if let Some(rows) = batch.ends_group_of {
+            file.end_row_group(rows)?;
+        }
+        counts += done.counts;
+        control.add_series_done(batch.rows.len() as u64);
+        Ok(())
+    };
+    if options.read_concurrency.get() == 1 {
+        let mut worker = Worker::new(job)?;
+        for batch in &batches {
+            control.check()?;
+            append(batch, worker.encode(batch.rows.clone())?)?;
+        }
+    } else {
+        in_parallel(job, &batches, control, append)?;
+    }
+    file.finish()?;
+    Ok(counts)
+}
+
+/// Consecutive rows that one worker encodes.
+struct Batch {
+    rows: Range<usize>,
+    /// If the row group ends here, how many rows it has.
+    ends_group_of: Option<u64>,
+}
+
+fn cut_batches(rows: &Rows, shard: &ShardRows, batch_bytes: u64) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    for group in &shard.row_groups {
+        let (mut start, mut bytes) = (group.start, 0_u64);
+        for row in group.clone() {
+            let of_row = rows.bytes(row);
+            if row > start && (bytes + of_row > batch_bytes || row - start == MAX_BATCH_ROWS) {
+                batches.push(Batch { rows: start..row, ends_group_of: None });
+                (start, bytes) = (row, 0);
+            }
+            bytes += of_row;
+        }
+        batches.push(Batch { rows: start..group.end, ends_group_of: Some(group.len() as u64) });
+    }
+    batches
+}
+
+/// What all workers share.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    source: &'a Source<'a>,
+    rows: &'a Rows,
+    data_columns: DataColumns,
+    options: &'a Options,
+    /// For each data column its position in the file.
+    position_of: &'a [usize],
+}
+
+/// A batch, encoded.
+struct Encoded {
+    /// For each column of the file its pages.
+    columns: Vec<Vec<Page>>,
+    counts: MergeCounts,
+}
+
+/// Which batch is next, and how far the file is.
+#[derive(Default)]
+struct Queue {
+    taken: usize,
+    appended: usize,
+    stopped: bool,
+}
+
+fn in_parallel(
+    job: Job<'_>,
+    batches: &[Batch],
+    control: &Control,
+    mut append: impl FnMut(&Batch, Encoded) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let workers = job.options.read_concurrency.get().min(batches.len());
+    let queue = Mutex::new(Queue::default());
+    let changed = Condvar::new();
+    let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+    let take = || {
+        let mut state = lock();
+        while !state.stopped && state.taken < batches.len() && state.taken >= state.appended + BATCHES_AHEAD * workers {
+            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stopped || state.taken == batches.len() {
+            return None;
+        }
+        state.taken += 1;
+        Some(state.taken - 1)
+    };
+    std::thread::scope(|scope| {
+        let (sender, receiver) = channel();
+        for _ in 0..workers {
+            let sender = sender.clone();
+            scope.spawn(move || work(job, batches, take, &sender));
+        }
+        drop(sender);
+        let result = append_in_order(batches, control, &receiver, &mut append, || {
+            lock().appended += 1;
+            changed.notify_all();
+        });
+        lock().stopped = true;
+        changed.notify_all();
+        result
+    })
+}
+
+fn work(job: Job<'_>, batches: &[Batch], take: impl Fn() -> Option<usize>, done: &Sender<(usize, Result<Encoded, Error>)>) {
+    let mut worker = Worker::new(job);
+    while let Some(number) = take() {
+        let result = match &mut worker {
+            Ok(worker) => worker.encode(batches[number].rows.clone()),
+            Err(_) => Err(InternalSnafu { what: "a worker could not be set up" }.build().into()),
+        };
+        let failed = result.is_err();
+        if done.send((number, result)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn append_in_order(
+    batches: &[Batch],
+    control: &Control,
+    encoded: &Receiver<(usize, Result<Encoded, Error>)>,
+    append: &mut impl FnMut(&Batch, Encoded) -> Result<(), Error>,
+    appended: impl Fn(),
+) -> Result<(), Error> {
+    let mut early = BTreeMap::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let next = loop {
+            control.check()?;
+            if let Some(done) = early.remove(&number) {
+                break done;
+            }
+            let Ok((n, done)) = encoded.recv() else {
+                return Err(InternalSnafu { what: "a worker ended before its work" }.build().into());
+            };
+            early.insert(n, done?);
+        };
+        append(batch, next)?;
+        appended();
+    }
+    Ok(())
+}
+
+/// Encodes one batch after another.
+struct Worker<'a> {
+    job: Job<'a>,
+    merger: SeriesMerger,
+    compressor: Compressor,
+    columns: Vec<Cells>,
+}
+
+/// A chunk of the batch and the row that it belongs to.
+struct Wanted {
+    row: usize,
+    part: SeriesPart,
+    ordinal: u32,
+    meta: ChunkMeta,
+}
+
+impl<'a> Worker<'a> {
+    fn new(job: Job<'a>) -> Result<Self, Error> {
+        let merger = SeriesMerger::new(MergeOptions {
+            range: job.source.range,
+            borders: Some(Borders { first: job.data_columns.min_time(), every_ms: job.data_columns.duration_ms() }),
+            max_samples: job.options.max_samples_per_chunk,
+            keep_start_timestamps: job.options.keep_start_timestamps,
+        });
+        let compressor = Compressor::new(job.options.chunks_compression)?;
+        let columns = job.position_of.iter().map(|_| Cells::default()).collect();
+        Ok(Self { job, merger, compressor, columns })
+    }
+
+    fn encode(&mut self, rows: Range<usize>) -> Result<Encoded, Error> {
+        let source = self.job.source;
+        let wanted = self.wanted(rows.clone())?;
+        let raw = read_chunks(source, &wanted)?;
+        let mut next = 0;
+        let mut chunks = Vec::new();
+        for row in rows {
+            chunks.clear();
+            while let Some(w) = wanted.get(next).filter(|w| w.row == row) {
+                chunks.push(ChunkSource {
+                    block: w.part.block,
+                    ordinal: w.ordinal,
+                    min_time: w.meta.min_time,
+                    max_time: w.meta.max_time,
+                    deleted: source.deleted(w.part)?,
+                    chunk: &raw[next],
+                    location: source.blocks[w.part.block as usize].files().location(),
+                    reference: ChunkRef(w.meta.reference),
+                });
+                next += 1;
+            }
+            let (columns, data_columns) = (&mut self.columns, self.job.data_columns);
+            let position_of = self.job.position_of;
+            self.merger.merge(&mut chunks, |chunk| {
+                let length = u32::try_from(chunk.data.len())
+                    .map_err(|_| Error::from(CellTooLargeSnafu { bytes: chunk.data.len() }.build()))?;
+                let column = data_columns.index_of(chunk.min_time) as usize;
+                let cells = &mut columns[position_of[column]];
+                let data = cells.records_of(chunk.encoding.byte());
+                cell::put_header(chunk.encoding.byte(), chunk.min_time, chunk.max_time, length, data);
+                data.extend_from_slice(chunk.data);
+                Ok::<_, Error>(())
+            })?;
+            for cells in &mut self.columns {
+                cells.end_cell()?;
+            }
+        }
+        drop(raw);
+        let page_bytes = self.job.options.chunk_page_bytes.get() as usize;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for cells in &mut self.columns {
+            columns.push(cells.take_pages(page_bytes, &mut self.compressor)?);
+        }
+        Ok(Encoded { columns, counts: self.merger.take_counts() })
+    }
+
+    /// The chunks of the rows, in order of the rows.
+    fn wanted(&self, rows: Range<usize>) -> Result<Vec<Wanted>, Error> {
+        let source = self.job.source;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (number, block) in source.blocks.iter().enumerate() {
+            let mut series: Vec<SeriesRef> = Vec::new();
+            let mut row_of: Vec<usize> = Vec::new();
+            for row in rows.clone() {
+                for part in self.job.rows.parts(row).iter().filter(|part| part.block as usize == number) {
+                    series.push(part.series);
+                    row_of.push(row);
+                }
+            }
+            if series.is_empty() {
+                continue;
+            }
+            let tombstones = block.tombstones()?;
+            block
+                .read_series(&series, |place, series, entry| {
+                    let part = SeriesPart { block: number as u32, series };
+                    let deleted = tombstones.of(series);
+                    let chunks = entry.chunks.iter().zip(0..).filter(|(meta, _)| source.concerns(meta, deleted));
+                    let row = row_of[place];
+                    wanted.extend(chunks.map(|(meta, ordinal)| Wanted { row, part, ordinal, meta: *meta }));
+                    Ok(ControlFlow::Continue(()))
+                })?;
+        }
+        if !wanted.is_sorted_by_key(|w| w.row) {
+            wanted.sort_by_key(|w| w.row);
+        }
+        Ok(wanted)
+    }
+}
+
+/// The chunks' bytes, in the order of `wanted`.
+fn read_chunks(source: &Source<'_>, wanted: &[Wanted]) -> Result<Vec<RawChunk>, Error> {
+    if let [block] = source.blocks {
+        let refs: Vec<_> = wanted.iter().map(|w| ChunkRef(w.meta.reference)).collect();
+        return block.read_chunks(&refs).map_err(Error::from);
+    }
+    let mut raw = vec![RawChunk::default(); wanted.len()];
+    for (number, block) in source.blocks.iter().enumerate() {
+        let of_block = || wanted.iter().enumerate().filter(|(_, w)| w.part.block as usize == number);
+        let refs: Vec<_> = of_block().map(|(_, w)| ChunkRef(w.meta.reference)).collect();
+        let chunks = block.read_chunks(&refs)?;
+        for ((place, _), chunk) in of_block().zip(chunks) {
+            raw[place] = chunk;
+        }
+    }
+    Ok(raw)
+}
+
+/// The cells of one column of a batch.
+#[derive(Default)]
+struct Cells {
+    lengths: Vec<u32>,
+    data: Vec<u8>,
+    ended: usize,
+    /// Records of the open cell by encoding, but for those of XOR, which come first and are in `data` already.
+    others: Vec<(u8, Vec<u8>)>,
+}
+
+impl Cells {
+    const FIRST_ENCODING: u8 = 1;
+
+    /// Where records of this encoding go.
+    fn records_of(&mut self, encoding: u8) -> &mut Vec<u8> {
+        if encoding == Self::FIRST_ENCODING {
+            return &mut self.data;
+        }
+        let at = match self.others.binary_search_by_key(&encoding, |(e, _)| *e) {
+            Ok(at) => at,
+            Err(at) => {
+                self.others.insert(at, (encoding, Vec::new()));
+                at
+            }
+        };
+        &mut self.others[at].1
+    }
+
+    fn end_cell(&mut self) -> Result<(), Error> {
+        for (_, records) in &mut self.others {
+            self.data.append(records);
+        }
+        let bytes = self.data.len() - self.ended;
+        // Lengths are encoded as 32-bit integers with sign.
+        let length = i32::try_from(bytes).map_err(|_| Error::from(CellTooLargeSnafu { bytes }.build()))?;
+        self.lengths.push(length.cast_unsigned());
+        self.ended = self.data.len();
+        Ok(())
+    }
+
+    /// Pages of about `page_bytes` each, alike in size.
+    fn take_pages(&mut self, page_bytes: usize, compressor: &mut Compressor) -> Result<Vec<Page>, Error> {
+        let count = ((self.data.len() + page_bytes / 2) / page_bytes).max(1);
+        let target = self.data.len().div_ceil(count).max(1);
+        let mut pages = Vec::with_capacity(count);
+        let (mut first, mut start, mut end) = (0, 0, 0);
+        for (i, length) in self.lengths.iter().enumerate() {
+            end += *length as usize;
+            if end - start >= target || i + 1 == self.lengths.len() {
+                pages.push(value_page(&self.lengths[first..=i], &self.data[start..end], compressor)?);
+                (first, start) = (i + 1, end);
+            }
+        }
+        self.lengths.clear();
+        self.data.clear();
+        self.ended = 0;
+        Ok(pages)
+    }
+}
