@@ -1,1 +1,3 @@
 //! Block generator, failing and recording stores, corpora: what tests and demos need.
+
+pub mod stores;

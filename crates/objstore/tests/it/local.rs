@@ -1,0 +1,109 @@
+//! Buckets in a local directory.
+
+use std::{path::Path, process::Command};
+
+use promparquet_objstore::{Bucket, BucketConfig, Error, ErrorKind, OpenFor};
+
+use crate::{assert_fails, noise};
+
+fn open(directory: &Path, open_for: OpenFor) -> Result<Bucket, Error> {
+    let yaml = format!("type: filesystem\nconfig: {{directory: '{}'}}\n", directory.display());
+    BucketConfig::from_yaml(&yaml, |_| None).unwrap().open(open_for)
+}
+
+#[tokio::test]
+async fn missing_directories() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("a/b");
+    assert_fails(open(&missing, OpenFor::Reading), ErrorKind::NotFound, &["a/b", "file://"]);
+    assert!(!missing.exists());
+    open(&missing, OpenFor::Writing).unwrap().put("x/y", "z".into()).await.unwrap();
+    assert_eq!(std::fs::read(missing.join("x/y")).unwrap(), b"z");
+    open(&missing, OpenFor::Reading).unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    for open_for in [OpenFor::Reading, OpenFor::Writing] {
+        assert!(open(&dir.path().join("file"), open_for).is_err());
+        assert!(open(&dir.path().join("file/below"), open_for).is_err());
+    }
+}
+
+#[tokio::test]
+async fn paths_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = open(dir.path(), OpenFor::Writing).unwrap();
+    let child = bucket.child("tenant%").unwrap();
+    for key in ["a", "01A/chunks/000001", "sp ace/100%"] {
+        child.put(key, "x".into()).await.unwrap();
+        let path = child.local_path(key).unwrap().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"x", "{key}");
+        assert!(path.starts_with(bucket.local_path("").unwrap().unwrap()));
+    }
+    assert_fails(child.local_path("../a"), ErrorKind::Invalid, &["../a"]);
+    let memory = Bucket::new(std::sync::Arc::new(object_store::memory::InMemory::new()), "memory://");
+    assert_eq!(memory.local_path("a").unwrap(), None);
+}
+
+#[tokio::test]
+async fn staging_files_are_neither_seen_nor_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = open(dir.path(), OpenFor::Writing).unwrap().with_part_size(1000);
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    let mut upload = bucket.upload("object").unwrap();
+    upload.write(noise(5000)).await.unwrap();
+    assert_eq!(files(), 1, "a staging file");
+    assert!(bucket.list_directory("").await.unwrap().objects.is_empty());
+    drop(upload);
+    // The abort runs in the background.
+    for _ in 0..500 {
+        if files() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the staging file was left");
+}
+
+/// A file system of one mebibyte, while it lives.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
+        match mount {
+            Ok(output) if output.status.success() => Some(Self(dir)),
+            other => {
+                eprintln!("SKIPPED: cannot mount a small disk, so a full one is not tried: {other:?}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let bucket = open(disk.0.path(), OpenFor::Writing).unwrap().with_part_size(100_000);
+    bucket.put("kept", "x".into()).await.unwrap();
+    let name = bucket.to_string();
+    assert_fails(bucket.put("large", noise(2 << 20)).await, ErrorKind::StorageFull, &[&name, "large", "No space left"]);
+    let mut upload = bucket.upload("large").unwrap();
+    let error = loop {
+        if let Err(error) = upload.write(noise(100_000)).await {
+            break error;
+        }
+    };
+    assert_fails(Err::<(), _>(error), ErrorKind::StorageFull, &[&name, "large", "No space left"]);
+    assert_fails(upload.write("more".into()).await, ErrorKind::Cancelled, &["large"]);
+    assert_fails(upload.finish().await, ErrorKind::Cancelled, &["large"]);
+    // What was written of it is gone, so there is room again.
+    bucket.put("half", noise(1 << 19)).await.unwrap();
+    let names: Vec<_> = bucket.list_directory("").await.unwrap().objects;
+    assert_eq!(names.iter().map(|meta| meta.location.as_ref()).collect::<Vec<_>>(), ["half", "kept"]);
+}
