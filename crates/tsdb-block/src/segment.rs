@@ -16,6 +16,7 @@ pub(crate) use plan::check_segment;
 pub use plan::{ChunkPlan, ChunkRun};
 pub use reader::{ChunkReader, RawChunk};
 pub use writer::{DEFAULT_SEGMENT_BYTES, SegmentWriter};
+pub(crate) use writer::{failed, sync_dir};
 
 /// Where a chunk lies in a block's segments, as the index stores it. The order is that of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -161,6 +161,8 @@ fn lengths_beyond_the_file_reserve_nothing() {
 }
 
 proptest! {
+    // Writing syncs.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_batch_in_any_order(
         chunks in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..300)), 1..40),
