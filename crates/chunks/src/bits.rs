@@ -5,7 +5,8 @@
 //! being a field of eight bits that need not start on a byte boundary.
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "bit counts are at most 64, positions at most eight times a slice's length"
+    clippy::cast_possible_truncation,
+    reason = "bit counts are at most 64, positions at most eight times a slice's length; a byte is cut off on purpose"
 )]
 
 use crate::error::{Error, Repr, Result};
@@ -17,7 +18,7 @@ const MAX_VARINT_BYTES: u32 = 10;
 ///
 /// After an error the position is unspecified, but within the data.
 #[derive(Clone, Debug)]
-pub(crate) struct BitReader<'a> {
+pub struct BitReader<'a> {
     data: &'a [u8],
     /// Offset of the first byte that is not yet part of `buffer`.
     next: usize,
@@ -31,6 +32,11 @@ impl<'a> BitReader<'a> {
     /// Starts at the first bit of `data`.
     pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { data, next: 0, buffer: 0, valid: 0 }
+    }
+
+    /// Starts at the byte with the offset given; positions still count from the first bit of `data`.
+    pub(crate) fn at_byte(data: &'a [u8], offset: usize) -> Self {
+        Self { data, next: offset.min(data.len()), buffer: 0, valid: 0 }
     }
 
     /// How many bits have been read: the offset of the next one in the data.
@@ -138,6 +144,14 @@ impl<'a> BitReader<'a> {
     /// # Errors
     /// Corrupt if the data end within it, or it has more than 64 bits.
     pub(crate) fn read_uvarint(&mut self) -> Result<u64> {
+        // All of one that is not longer than a refill.
+        let word = self.peek();
+        let last = (!word & 0x8080_8080_8080_8000).leading_zeros() / 8;
+        if last < 7 && (last + 1) * 8 <= self.valid {
+            self.buffer <<= (last + 1) * 8;
+            self.valid -= (last + 1) * 8;
+            return Ok((0..=last).fold(0, |value, i| value | (word >> (56 - 8 * i) & 0x7f) << (7 * i)));
+        }
         let start = self.position();
         let mut value = 0;
         for i in 0..MAX_VARINT_BYTES {
@@ -165,7 +179,7 @@ impl<'a> BitReader<'a> {
 
 /// Writes bits to memory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BitWriter {
+pub struct BitWriter {
     bytes: Vec<u8>,
     /// Bits of the last byte that are not written yet: its lowest ones, zero.
     free: u32,

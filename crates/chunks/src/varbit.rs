@@ -9,7 +9,11 @@
 //!
 //! Signed values of `n < 64` bits are in the range `-(2^(n-1) - 1)..=2^(n-1)`: unlike two's complement, the pattern
 //! `10…0` is positive. Unsigned values take all of `0..2^n`.
-#![expect(clippy::arithmetic_side_effects, reason = "widths are those of the table, at most 64")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "widths are those of the table, at most 64"
+)]
 
 use crate::{
     bits::{BitReader, BitWriter},

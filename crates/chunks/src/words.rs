@@ -9,7 +9,10 @@
 
 use crate::error::{Error, Repr, Result};
 
-/// The bits from the bit offset `at` on, at the top of the word: at least 57 of them, then zeros.
+/// How many bits [`load`] returns at least.
+pub(crate) const LOADED_BITS: usize = 57;
+
+/// The bits from the bit offset `at` on, at the top of the word: at least [`LOADED_BITS`], then zeros.
 #[inline(always)]
 pub(crate) fn load(data: &[u8], at: usize) -> u64 {
     word(data, at / 8) << (at % 8)
@@ -23,21 +26,13 @@ pub(crate) fn load_wide(data: &[u8], at: usize) -> u64 {
     word(data, byte) << (at % 8) | u64::from(next) >> (8 - at % 8)
 }
 
-/// Checks that the sample at the bit offset `start` is inside, given the offset of the next one.
+/// Checks that the data do not end before the bit offset `next`; what ends there begins at `start`.
 ///
 /// # Errors
 /// Corrupt if not.
 #[inline(always)]
 pub(crate) fn check_end(data: &[u8], start: usize, next: usize) -> Result<()> {
     if next > data.len() * 8 { Err(end_of_data(data, start, next - start)) } else { Ok(()) }
-}
-
-/// Checks that there are at least `wanted` bits from the offset `at` on.
-///
-/// # Errors
-/// Corrupt if not.
-pub(crate) fn check_bits(data: &[u8], at: usize, wanted: usize) -> Result<()> {
-    check_end(data, at, at + wanted)
 }
 
 #[cold]

@@ -5,6 +5,7 @@
 //! that the loads and xors of several samples overlap.
 #![expect(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     reason = "bit offsets are below eight times a slice's length plus the longest sample, shifts below 64; timestamps \
               wrap explicitly"
 )]
@@ -17,11 +18,17 @@ use crate::{
     bits::BitReader,
     error::Result,
     sample_count,
-    words::{check_bits, check_end, load, load_wide},
+    words::{LOADED_BITS, check_end, load, load_wide},
 };
 
 /// Fewest bits of a sample after the second.
 const MIN_SAMPLE_BITS: usize = 2;
+
+/// How many of the shortest samples are decoded at once.
+const RUN: usize = 8;
+
+/// Length of the count in front of the samples, in bytes.
+const HEADER_LEN: usize = 2;
 
 /// Decodes the samples of one XOR chunk, in order.
 ///
@@ -49,8 +56,8 @@ pub struct XorDecoder<'a> {
     state: State,
 }
 
-/// What the next sample depends on.
-#[derive(Clone, Debug)]
+/// What the next sample depends on. It is passed by value wherever a call is not inlined, so as to live in registers.
+#[derive(Clone, Copy, Debug)]
 struct State {
     /// Bit offset of the next sample.
     at: usize,
@@ -66,19 +73,21 @@ impl<'a> XorDecoder<'a> {
     ///
     /// # Errors
     /// Corrupt if the data are shorter than the header.
+    #[inline]
     pub fn new(data: &'a [u8]) -> Result<Self> {
         let total = sample_count(Encoding::Xor, data)?;
-        let state = State { at: 16, timestamp: 0, delta: 0, value: 0, window: Window::WHOLE };
+        let state = State { at: HEADER_LEN * 8, timestamp: 0, delta: 0, value: 0, window: Window::WHOLE };
         Ok(Self { data, total, left: total, state })
     }
 
     /// How many samples are still to come, by the header.
     #[must_use]
+    #[inline]
     pub fn remaining(&self) -> u16 {
         self.left
     }
 
-    /// Decodes a sample; none after the last one.
+    /// Decodes a sample; none after the last one. [`Self::decode_into`] is faster.
     ///
     /// # Errors
     /// Corrupt if the data end within it or its value's window is wider than a word. Afterwards there are no more
@@ -88,29 +97,19 @@ impl<'a> XorDecoder<'a> {
         if self.left == 0 {
             return Ok(None);
         }
-        let step = if self.total - self.left >= 2 { self.state.step(self.data) } else { self.start() };
+        let mut state = self.state;
+        let step = match self.total - self.left {
+            0 => first(self.data).map(|first| state = first),
+            1 => second(self.data, state).map(|second| state = second),
+            _ => state.step(self.data, load(self.data, state.at)),
+        };
         if let Err(error) = step {
             self.left = 0;
             return Err(error);
         }
+        self.state = state;
         self.left -= 1;
-        Ok(Some((self.state.timestamp, f64::from_bits(self.state.value))))
-    }
-
-    /// Decodes one of the first two samples.
-    fn start(&mut self) -> Result<()> {
-        let state = &mut self.state;
-        let mut reader = BitReader::new(self.data);
-        reader.skip(16)?;
-        state.timestamp = reader.read_varint()?;
-        state.value = reader.read_bits(64)?;
-        if self.left != self.total {
-            state.delta = reader.read_uvarint()?.cast_signed();
-            state.timestamp = state.timestamp.wrapping_add(state.delta);
-            state.value = read_xor(&mut reader, state.value, &mut state.window)?;
-        }
-        state.at = reader.position() as usize;
-        Ok(())
+        Ok(Some((state.timestamp, f64::from_bits(state.value))))
     }
 
     /// Decodes all samples still to come, to the ends of both vectors.
@@ -129,24 +128,33 @@ impl<'a> XorDecoder<'a> {
     }
 
     fn decode_rest(&mut self, timestamps: &mut Vec<TimestampMs>, values: &mut Vec<f64>) -> Result<()> {
-        while self.left > 0 && self.total - self.left < 2 {
-            self.start()?;
-            timestamps.push(self.state.timestamp);
-            values.push(f64::from_bits(self.state.value));
-            self.left -= 1;
+        while self.total - self.left < 2
+            && let Some((timestamp, value)) = self.next_sample()?
+        {
+            timestamps.push(timestamp);
+            values.push(value);
         }
         let left = usize::from(self.left);
         // So that memory stays in proportion to the data.
-        check_bits(self.data, self.state.at, left * MIN_SAMPLE_BITS)?;
+        check_end(self.data, self.state.at, self.state.at + left * MIN_SAMPLE_BITS)?;
         let (first_timestamp, first_value) = (timestamps.len(), values.len());
         timestamps.resize(first_timestamp + left, 0);
         values.resize(first_value + left, 0.0);
-        let slots = timestamps.iter_mut().skip(first_timestamp).zip(values.iter_mut().skip(first_value));
-        let mut state = self.state.clone();
-        for (timestamp, value) in slots {
-            state.step(self.data)?;
-            *timestamp = state.timestamp;
-            *value = f64::from_bits(state.value);
+        let mut slots = timestamps.iter_mut().skip(first_timestamp).zip(values.iter_mut().skip(first_value));
+        let (data, mut state) = (self.data, self.state);
+        while let Some((timestamp, value)) = slots.next() {
+            let word = load(data, state.at);
+            state.step(data, word)?;
+            (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
+            if word >> (64 - RUN * MIN_SAMPLE_BITS) == 0 {
+                // A run of the shortest samples, of which the first is decoded: same difference, same value.
+                for (timestamp, value) in slots.by_ref().take(RUN - 1) {
+                    state.at += MIN_SAMPLE_BITS;
+                    state.timestamp = state.timestamp.wrapping_add(state.delta);
+                    (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
+                }
+                check_end(data, state.at, state.at)?;
+            }
         }
         self.state = state;
         self.left = 0;
@@ -154,12 +162,30 @@ impl<'a> XorDecoder<'a> {
     }
 }
 
+/// Decodes the first sample.
+fn first(data: &[u8]) -> Result<State> {
+    let mut reader = BitReader::at_byte(data, HEADER_LEN);
+    let timestamp = reader.read_varint()?;
+    let value = reader.read_bits(64)?;
+    Ok(State { at: reader.position() as usize, timestamp, delta: 0, value, window: Window::WHOLE })
+}
+
+/// Decodes the second sample, which begins with a byte.
+fn second(data: &[u8], first: State) -> Result<State> {
+    let mut reader = BitReader::at_byte(data, first.at / 8);
+    let delta = reader.read_uvarint()?.cast_signed();
+    let timestamp = first.timestamp.wrapping_add(delta);
+    let mut window = first.window;
+    let value = read_xor(&mut reader, first.value, &mut window)?;
+    Ok(State { at: reader.position() as usize, timestamp, delta, value, window })
+}
+
 impl State {
-    /// Decodes a sample after the second.
+    /// Decodes a sample after the second; `word` holds the bits at its offset.
     #[inline(always)]
-    fn step(&mut self, data: &[u8]) -> Result<()> {
+    fn step(&mut self, data: &[u8], mut word: u64) -> Result<()> {
         let start = self.at;
-        let mut word = load(data, start);
+        let mut loaded_at = start;
         if word >> 63 == 0 {
             self.at += 1;
             word <<= 1;
@@ -168,7 +194,11 @@ impl State {
             self.at += 16;
             word <<= 16;
         } else {
-            word = self.wide_dod(data, word);
+            let (dod, bits) = wide_dod(data, start, word);
+            self.delta = self.delta.wrapping_add(dod);
+            self.at += bits;
+            word = load(data, self.at);
+            loaded_at = self.at;
         }
         self.timestamp = self.timestamp.wrapping_add(self.delta);
 
@@ -177,27 +207,30 @@ impl State {
         } else {
             if word >> 62 == 0b10 {
                 self.at += 2;
+                word <<= 2;
             } else {
                 self.window = Window::from_word(word << 2, self.at + 2)?;
                 self.at += 13;
+                word <<= 13;
             }
-            self.value ^= self.window.load_inside(data, self.at);
-            self.at += self.window.width() as usize;
+            let next = self.at + self.window.width() as usize;
+            if next - loaded_at > LOADED_BITS {
+                word = load_wide(data, self.at);
+            }
+            self.value ^= self.window.place(word);
+            self.at = next;
         }
         check_end(data, start, self.at)
     }
+}
 
-    /// Decodes a dod of more than 14 bits. Returns what follows, at least 13 bits at the top.
-    #[inline(never)]
-    fn wide_dod(&mut self, data: &[u8], word: u64) -> u64 {
-        let (dod, bits) = match word.leading_ones() {
-            2 => (dod(word << 3, 17), 20),
-            3 => (dod(word << 4, 20), 24),
-            _ => (load_wide(data, self.at + 4).cast_signed(), 68),
-        };
-        self.delta = self.delta.wrapping_add(dod);
-        self.at += bits;
-        load(data, self.at)
+/// The dod of more than 14 bits at the bit offset `at`, where the bits of `word` are, and how many bits it has.
+#[inline(never)]
+fn wide_dod(data: &[u8], at: usize, word: u64) -> (i64, usize) {
+    match word.leading_ones() {
+        2 => (dod(word << 3, 17), 20),
+        3 => (dod(word << 4, 20), 24),
+        _ => (load_wide(data, at + 4).cast_signed(), 68),
     }
 }
 

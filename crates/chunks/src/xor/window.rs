@@ -1,36 +1,44 @@
 //! The window of bits in which a value differs from the one before: XOR's code for floats, which the histogram
 //! encodings use too.
-#![expect(clippy::arithmetic_side_effects, reason = "bounds of a window sum up to at most 64, see `Window::new`")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "the bounds of a window sum up to at most 64"
+)]
 
 use crate::{
     bits::{BitReader, BitWriter},
     error::{Error, Repr, Result},
-    words::load_wide,
 };
 
 /// Most leading zeros that are written: what five bits hold.
-const MAX_LEADING: u8 = 31;
+const MAX_LEADING: u32 = 31;
 
 /// Bits of a word: all but some at the top and some at the bottom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Window {
-    leading: u8,
-    trailing: u8,
+    /// Bits above it.
+    leading: u32,
+    /// Bits in it.
+    width: u32,
+    /// Ones inside, zeros outside.
+    mask: u64,
 }
 
 impl Window {
     /// No window; nothing fits. What a writer starts with.
-    pub(crate) const NONE: Self = Self { leading: u8::MAX, trailing: 0 };
+    pub(crate) const NONE: Self = Self { leading: 0, width: 0, mask: 0 };
 
     /// All of the word. What a reader starts with.
-    pub(crate) const WHOLE: Self = Self { leading: 0, trailing: 0 };
+    pub(crate) const WHOLE: Self = Self { leading: 0, width: 64, mask: u64::MAX };
 
     /// From the number of leading zeros and the width as stored: 5 and 6 bits, 0 for 64. None if they exceed 64.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_stored(leading: u64, width: u64) -> Option<Self> {
         let width = (width.wrapping_sub(1) & 63) + 1;
         let trailing = 64_u64.checked_sub(leading + width)?;
-        Some(Self { leading: leading as u8, trailing: trailing as u8 })
+        let mask = u64::MAX >> (64 - width) << trailing;
+        Some(Self { leading: leading as u32, width: width as u32, mask })
     }
 
     /// From bounds at the top of a word, as in [`Self::from_stored`]; they begin at the bit offset `at`.
@@ -43,32 +51,34 @@ impl Window {
         Self::from_stored(leading, width).ok_or_else(|| bad_window(at as u64, leading, width))
     }
 
-    /// The bits inside, in their place in the word, as stored in `data` from the bit offset `at` on.
+    /// The bits inside, in their place in the word, given them as stored at the top of `word`.
     #[inline(always)]
-    pub(crate) fn load_inside(self, data: &[u8], at: usize) -> u64 {
-        load_wide(data, at) >> (64 - self.width()) << self.trailing
+    pub(crate) fn place(self, word: u64) -> u64 {
+        word >> self.leading & self.mask
     }
 
     /// The narrowest one that holds `xor != 0`.
     pub(crate) fn around(xor: u64) -> Self {
-        Self { leading: (xor.leading_zeros() as u8).min(MAX_LEADING), trailing: xor.trailing_zeros() as u8 }
+        let leading = xor.leading_zeros().min(MAX_LEADING);
+        let trailing = xor.trailing_zeros().min(63);
+        Self { leading, width: 64 - leading - trailing, mask: u64::MAX >> leading >> trailing << trailing }
     }
 
     /// Whether `inner` is a part of it.
     pub(crate) fn contains(self, inner: Self) -> bool {
-        inner.leading >= self.leading && inner.trailing >= self.trailing
+        inner.mask & !self.mask == 0
     }
 
     /// How many bits it has.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn width(self) -> u32 {
-        64 - u32::from(self.leading) - u32::from(self.trailing)
+        self.width
     }
 
     /// How many bits are below it.
     #[inline]
-    pub(crate) fn trailing(self) -> u32 {
-        self.trailing.into()
+    fn trailing(self) -> u32 {
+        64 - self.leading - self.width
     }
 
     /// Writes its bounds as [`Self::from_stored`] takes them.
@@ -78,7 +88,7 @@ impl Window {
 
     /// Writes the bits of `xor` that are inside.
     pub(crate) fn write_inside(self, writer: &mut BitWriter, xor: u64) {
-        writer.write_bits(xor >> self.trailing, self.width());
+        writer.write_bits(xor >> self.trailing(), self.width);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads XOR2 chunks, by the same technique as XOR's reader.
 #![expect(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     reason = "bit offsets are below eight times a slice's length plus the longest sample, shifts below 64; timestamps \
               wrap explicitly"
 )]
@@ -11,13 +12,16 @@ use super::{HEADER_LEN, START_FROM_MASK, START_KNOWN};
 use crate::{
     bits::BitReader,
     error::{Repr, Result},
-    varbit,
-    words::{check_bits, check_end, load, load_wide},
+    varbit::load_int,
+    words::{LOADED_BITS, check_end, load, load_wide},
     xor::Window,
 };
 
 /// Fewest bits of a sample after the second.
 const MIN_SAMPLE_BITS: usize = 1;
+
+/// How many of the shortest samples are decoded at once.
+const RUN: usize = 8;
 
 /// A float with its timestamps.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -57,8 +61,8 @@ pub struct Xor2Decoder<'a> {
     state: State,
 }
 
-/// What the next sample depends on.
-#[derive(Clone, Debug)]
+/// What the next sample depends on. It is passed by value wherever a call is not inlined, so as to live in registers.
+#[derive(Clone, Copy, Debug)]
 struct State {
     /// Bit offset of the next sample.
     at: usize,
@@ -66,7 +70,7 @@ struct State {
     /// Difference of the last two timestamps; wraps around.
     delta: i64,
     value: u64,
-    /// The last value that was not stale.
+    /// The last value that was not stale; at first 0.
     baseline: u64,
     window: Window,
     start_timestamp: TimestampMs,
@@ -126,49 +130,27 @@ impl<'a> Xor2Decoder<'a> {
         if self.left == 0 {
             return Ok(None);
         }
+        let mut state = self.state;
         let index = self.total - self.left;
-        let step = if index < 2 {
-            self.first_two()
-        } else if self.start_from == 0 || index < self.start_from.into() {
-            self.state.step::<false>(self.data)
-        } else {
-            self.state.step::<true>(self.data)
+        let step = match index {
+            0 => first(self.data, self.start_known).map(|first| state = first),
+            1 => second(self.data, state, self.start_from == 1).map(|second| state = second),
+            _ if self.start_from == 0 || index < self.start_from.into() => {
+                state.step::<false>(self.data, load(self.data, state.at))
+            }
+            _ => state.step::<true>(self.data, load(self.data, state.at)),
         };
         if let Err(error) = step {
             self.left = 0;
             return Err(error);
         }
+        self.state = state;
         self.left -= 1;
-        Ok(Some(self.state.sample()))
-    }
-
-    /// Decodes one of the first two samples.
-    fn first_two(&mut self) -> Result<()> {
-        let state = &mut self.state;
-        let mut reader = BitReader::new(self.data);
-        reader.skip(24)?;
-        state.timestamp = reader.read_varint()?;
-        state.value = reader.read_bits(64)?;
-        if state.value != STALE_NAN_BITS {
-            state.baseline = state.value;
-        }
-        if self.start_known {
-            state.start_timestamp = state.timestamp.wrapping_sub(reader.read_varint()?);
-        }
-        if self.left == self.total {
-            state.at = reader.position() as usize;
-            return Ok(());
-        }
-        let before = state.timestamp;
-        state.delta = reader.read_uvarint()?.cast_signed();
-        state.timestamp = before.wrapping_add(state.delta);
-        state.at = reader.position() as usize;
-        let start = state.at;
-        state.value_after_dod(self.data, load(self.data, start))?;
-        if self.start_from == 1 {
-            state.start(self.data, before);
-        }
-        check_end(self.data, start, state.at)
+        Ok(Some(FloatSample {
+            timestamp: state.timestamp,
+            start_timestamp: state.start_timestamp,
+            value: f64::from_bits(state.value),
+        }))
     }
 
     /// Decodes all samples still to come, but for their start timestamps, to the ends of both vectors.
@@ -231,25 +213,22 @@ impl<'a> Xor2Decoder<'a> {
         }
         let left = usize::from(self.left);
         // So that memory stays in proportion to the data.
-        check_bits(self.data, self.state.at, left * MIN_SAMPLE_BITS)?;
+        check_end(self.data, self.state.at, self.state.at + left * MIN_SAMPLE_BITS)?;
         let (first_timestamp, first_value) = (timestamps.len(), values.len());
         timestamps.resize(first_timestamp + left, 0);
         values.resize(first_value + left, 0.0);
         let slots = timestamps.iter_mut().skip(first_timestamp).zip(values.iter_mut().skip(first_value));
-        let mut state = self.state.clone();
+        let (data, mut state) = (self.data, self.state);
         match starts {
             _ if constant => {
-                for (timestamp, value) in slots {
-                    state.step::<false>(self.data)?;
-                    (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
-                }
+                state = state.without_starts(data, slots)?;
                 if let Some(starts) = starts {
                     starts.resize(starts.len() + left, state.start_timestamp);
                 }
             }
             None => {
                 for (timestamp, value) in slots {
-                    state.step::<true>(self.data)?;
+                    state.step::<true>(data, load(data, state.at))?;
                     (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
                 }
             }
@@ -257,7 +236,7 @@ impl<'a> Xor2Decoder<'a> {
                 let first_start = starts.len();
                 starts.resize(first_start + left, 0);
                 for ((timestamp, value), start) in slots.zip(starts.iter_mut().skip(first_start)) {
-                    state.step::<true>(self.data)?;
+                    state.step::<true>(data, load(data, state.at))?;
                     (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
                     *start = state.start_timestamp;
                 }
@@ -269,29 +248,94 @@ impl<'a> Xor2Decoder<'a> {
     }
 }
 
+/// Decodes the first sample; `start_known` says whether it has a start timestamp.
+fn first(data: &[u8], start_known: bool) -> Result<State> {
+    let mut reader = BitReader::at_byte(data, HEADER_LEN);
+    let timestamp = reader.read_varint()?;
+    let value = reader.read_bits(64)?;
+    let start_timestamp = if start_known { timestamp.wrapping_sub(reader.read_varint()?) } else { 0 };
+    Ok(State {
+        at: reader.position() as usize,
+        timestamp,
+        delta: 0,
+        value,
+        baseline: if value == STALE_NAN_BITS { 0 } else { value },
+        window: Window::WHOLE,
+        start_timestamp,
+        start_diff: 0,
+    })
+}
+
+/// Decodes the second sample, which begins with a byte; `has_start` says whether it has a start timestamp of its own.
+fn second(data: &[u8], first: State, has_start: bool) -> Result<State> {
+    let mut reader = BitReader::at_byte(data, first.at / 8);
+    let mut state = first;
+    state.delta = reader.read_uvarint()?.cast_signed();
+    state.timestamp = first.timestamp.wrapping_add(state.delta);
+    state.at = reader.position() as usize;
+    let start = state.at;
+    state.value_after_dod(data, load(data, start), start)?;
+    if has_start {
+        state.start(data, first.timestamp);
+    }
+    check_end(data, start, state.at)?;
+    Ok(state)
+}
+
 impl State {
-    fn sample(&self) -> FloatSample {
-        FloatSample {
-            timestamp: self.timestamp,
-            start_timestamp: self.start_timestamp,
-            value: f64::from_bits(self.value),
+    /// Decodes samples without start timestamps of their own until the slots are full.
+    fn without_starts<'s>(
+        mut self,
+        data: &[u8],
+        mut slots: impl Iterator<Item = (&'s mut TimestampMs, &'s mut f64)>,
+    ) -> Result<Self> {
+        while let Some((timestamp, value)) = slots.next() {
+            let word = load(data, self.at);
+            self.step::<false>(data, word)?;
+            (*timestamp, *value) = (self.timestamp, f64::from_bits(self.value));
+            if word >> (64 - RUN * MIN_SAMPLE_BITS) == 0 {
+                // A run of the shortest samples, of which the first is decoded: same difference, same value.
+                for (timestamp, value) in slots.by_ref().take(RUN - 1) {
+                    self.at += MIN_SAMPLE_BITS;
+                    self.timestamp = self.timestamp.wrapping_add(self.delta);
+                    (*timestamp, *value) = (self.timestamp, f64::from_bits(self.value));
+                }
+                check_end(data, self.at, self.at)?;
+            }
         }
+        Ok(self)
     }
 
-    /// Decodes a sample after the second; `STARTS` says whether it has a start timestamp of its own.
+    /// Decodes a sample after the second; `word` holds the bits at its offset, and `STARTS` says whether it has a start
+    /// timestamp of its own.
     #[inline(always)]
-    fn step<const STARTS: bool>(&mut self, data: &[u8]) -> Result<()> {
+    fn step<const STARTS: bool>(&mut self, data: &[u8], word: u64) -> Result<()> {
         let start = self.at;
         let before = self.timestamp;
-        let word = load(data, start);
         if word >> 63 == 0 {
             self.at += 1;
             self.value = self.baseline;
         } else if word >> 62 == 0b10 {
-            self.at += 2;
-            self.changed_value(data, word << 2)?;
+            if word >> 61 == 0b100 {
+                self.at += 3;
+                self.value_inside(data, word << 3, start);
+            } else {
+                self.window = Window::from_word(word << 3, start + 3)?;
+                self.at += 14;
+                self.value_inside(data, word << 14, start);
+            }
+        } else if word >> 61 == 0b110 {
+            self.delta = self.delta.wrapping_add((word << 3).cast_signed() >> (64 - 13));
+            self.at += 16;
+            self.value_after_dod(data, word << 16, start)?;
+        } else if word >> 59 == 0b11111 {
+            self.at += 5;
+            self.value = STALE_NAN_BITS;
         } else {
-            self.sample_with_dod(data, word)?;
+            let (dod, bits) = wide_dod(data, start, word);
+            self.delta = self.delta.wrapping_add(dod);
+            self.at += bits;
+            self.value_after_dod(data, load(data, self.at), self.at)?;
         }
         self.timestamp = before.wrapping_add(self.delta);
         if STARTS {
@@ -300,69 +344,36 @@ impl State {
         check_end(data, start, self.at)
     }
 
-    /// Decodes a sample whose prefix begins with two ones.
+    /// Decodes a value that may be the same as before. `word` begins at `self.at`; what was loaded, at `loaded_at`.
     #[inline(always)]
-    fn sample_with_dod(&mut self, data: &[u8], word: u64) -> Result<()> {
-        if word >> 61 == 0b110 {
-            self.delta = self.delta.wrapping_add((word << 3).cast_signed() >> (64 - 13));
-            self.at += 16;
-            return self.value_after_dod(data, word << 16);
-        }
-        if word >> 59 == 0b11111 {
-            self.at += 5;
-            self.value = STALE_NAN_BITS;
-            return Ok(());
-        }
-        let (dod, bits) = match word.leading_ones() {
-            3 => ((word << 4).cast_signed() >> (64 - 20), 24),
-            _ => (load_wide(data, self.at + 5).cast_signed(), 69),
-        };
-        self.delta = self.delta.wrapping_add(dod);
-        self.at += bits;
-        self.value_after_dod(data, load(data, self.at))
-    }
-
-    /// Decodes a value that is or is not the same as before; `word` begins at `self.at`.
-    #[inline(always)]
-    fn value_after_dod(&mut self, data: &[u8], word: u64) -> Result<()> {
+    fn value_after_dod(&mut self, data: &[u8], word: u64, loaded_at: usize) -> Result<()> {
         if word >> 63 == 0 {
             self.at += 1;
             self.value = self.baseline;
-            return Ok(());
-        }
-        if word >> 61 == 0b111 {
+        } else if word >> 62 == 0b10 {
+            self.at += 2;
+            self.value_inside(data, word << 2, loaded_at);
+        } else if word >> 61 == 0b111 {
             self.at += 3;
             self.value = STALE_NAN_BITS;
-            return Ok(());
-        }
-        if word >> 62 == 0b10 {
-            self.at += 2;
         } else {
             self.window = Window::from_word(word << 3, self.at + 3)?;
             self.at += 14;
+            self.value_inside(data, word << 14, loaded_at);
         }
-        self.value_inside(data);
         Ok(())
     }
 
-    /// Decodes a value known to differ from the one before; `word` begins at `self.at`.
+    /// Decodes the bits inside the window. `word` begins at `self.at`; what was loaded, at `loaded_at`.
     #[inline(always)]
-    fn changed_value(&mut self, data: &[u8], word: u64) -> Result<()> {
-        if word >> 63 == 0 {
-            self.at += 1;
-        } else {
-            self.window = Window::from_word(word << 1, self.at + 1)?;
-            self.at += 12;
+    fn value_inside(&mut self, data: &[u8], mut word: u64, loaded_at: usize) {
+        let next = self.at + self.window.width() as usize;
+        if next - loaded_at > LOADED_BITS {
+            word = load_wide(data, self.at);
         }
-        self.value_inside(data);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn value_inside(&mut self, data: &[u8]) {
-        self.baseline ^= self.window.load_inside(data, self.at);
+        self.baseline ^= self.window.place(word);
         self.value = self.baseline;
-        self.at += self.window.width() as usize;
+        self.at = next;
     }
 
     /// Decodes a start timestamp; `before` is the timestamp of the sample before.
@@ -372,10 +383,19 @@ impl State {
         if word >> 63 == 0 {
             self.at += 1;
         } else {
-            let (change, bits) = varbit::load_int(data, self.at, word);
+            let (change, bits) = load_int(data, self.at, word);
             self.start_diff = self.start_diff.wrapping_add(change);
             self.at += bits;
         }
         self.start_timestamp = before.wrapping_sub(self.start_diff);
+    }
+}
+
+/// The dod of more than 13 bits at the bit offset `at`, where the bits of `word` are, and how many bits it has.
+#[inline(never)]
+fn wide_dod(data: &[u8], at: usize, word: u64) -> (i64, usize) {
+    match word.leading_ones() {
+        3 => ((word << 4).cast_signed() >> (64 - 20), 24),
+        _ => (load_wide(data, at + 5).cast_signed(), 69),
     }
 }

@@ -1,4 +1,5 @@
 //! XOR and XOR2 against chunks written by Prometheus, against a naive decoder, and against damage.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damage;
 mod golden;
