@@ -43,6 +43,8 @@ pub(crate) enum Inner {
     Spill { source: std::io::Error },
     #[snafu(display("{what}"))]
     Internal { what: String },
+    #[snafu(display("{key} is no converter mark"))]
+    Marker { key: String, source: serde_json::Error },
     #[snafu(display("cancelled"))]
     Cancelled,
     #[snafu(transparent)]
@@ -79,6 +81,7 @@ impl Error {
             | Inner::TooManyDataColumns { .. } => ErrorKind::LimitExceeded,
             Inner::Parquet { .. } | Inner::Internal { .. } => ErrorKind::Internal,
             Inner::Write { .. } | Inner::Spill { .. } => ErrorKind::Unavailable,
+            Inner::Marker { .. } => ErrorKind::Corrupt,
             Inner::Cancelled => ErrorKind::Cancelled,
             Inner::Block { source } => of_block(source.kind()),
             Inner::Bucket { source } => of_bucket(source.kind()),

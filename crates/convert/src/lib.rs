@@ -3,8 +3,10 @@
 mod chunks_file;
 mod control;
 mod convert;
+mod discover;
 mod error;
 mod labels_file;
+mod marker;
 mod options;
 mod output;
 mod parquet_file;
@@ -13,7 +15,9 @@ mod rows;
 
 pub use control::{Control, Progress};
 pub use convert::convert;
+pub use discover::{Discovery, FoundBlock, discover, merge_groups, merged_ulid, open_block};
 pub use error::{Error, ErrorKind};
+pub use marker::Marker;
 pub use options::Options;
 pub use parquet_file::{Compression, ZstdLevel};
 pub use report::{ChunkCounts, Report, ShardReport};

@@ -130,6 +130,14 @@ impl BucketConfig {
         Ok(Self { provider, prefix, ignored: ignored.0 })
     }
 
+    /// A local directory, as `type: FILESYSTEM` gives it.
+    #[must_use]
+    pub fn filesystem(directory: impl Into<std::path::PathBuf>) -> Self {
+        let directory = directory.into();
+        let directory = std::path::absolute(&directory).unwrap_or(directory);
+        Self { provider: Provider::Filesystem(Filesystem { directory }), prefix: None, ignored: Vec::new() }
+    }
+
     /// Fields that are set but have no effect. A program logs them at start.
     #[must_use]
     pub fn ignored(&self) -> &[IgnoredField] {

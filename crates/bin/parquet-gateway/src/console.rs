@@ -1,0 +1,93 @@
+//! What a person sees: results on standard output, the rest on standard error.
+
+use std::{
+    error::Error,
+    io::IsTerminal,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use promparquet_convert::Control;
+use tokio::task::JoinHandle;
+
+use crate::number::{show_bytes, show_count};
+
+/// A result.
+#[expect(clippy::print_stdout, reason = "the one place that prints results")]
+pub(crate) fn line(text: &str) {
+    println!("{text}");
+}
+
+/// What happens meanwhile.
+#[expect(clippy::print_stderr, reason = "the one place that prints messages")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// An error with all its causes.
+pub(crate) fn error(error: &dyn Error) {
+    note(&format!("error: {}", chain(error)));
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Shows how far a conversion is: as a bar on a terminal, as a line every ten seconds elsewhere.
+pub(crate) struct Watch {
+    task: JoinHandle<()>,
+    bar: Option<ProgressBar>,
+}
+
+impl Watch {
+    pub(crate) fn start(name: String, control: Arc<Control>) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos}/{human_len} series {per_sec} {eta}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style).with_message(name.clone())
+        });
+        let shown = bar.clone();
+        let task = tokio::spawn(async move {
+            let mut last_line = Instant::now();
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let progress = control.progress();
+                match &shown {
+                    Some(bar) => {
+                        bar.set_length(progress.series_total);
+                        bar.set_position(progress.series_done);
+                    }
+                    None if last_line.elapsed() >= Duration::from_secs(10) => {
+                        last_line = Instant::now();
+                        let (done, total) = (show_count(progress.series_done), show_count(progress.series_total));
+                        note(&format!("{name}: {done} of {total} series, {} written", show_bytes(progress.bytes_out)));
+                    }
+                    None => {}
+                }
+            }
+        });
+        Self { task, bar }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

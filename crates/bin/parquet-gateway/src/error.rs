@@ -1,0 +1,24 @@
+//! Errors of the command line.
+
+use snafu::Snafu;
+
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
+pub(crate) enum Error {
+    #[snafu(display("--{side}.objstore-config, --{side}.objstore-config-file and --{side}.storage.prefix exclude each other: give one"))]
+    TwoBuckets { side: &'static str },
+    #[snafu(display("which bucket? give --{side}.objstore-config, --{side}.objstore-config-file or --{side}.storage.prefix"))]
+    NoBucket { side: &'static str },
+    #[snafu(display("--{side}.objstore-config-file {path}"))]
+    ReadConfig { side: &'static str, path: String, source: std::io::Error },
+    #[snafu(transparent)]
+    Bucket { source: promparquet_objstore::Error },
+    #[snafu(transparent)]
+    Convert { source: promparquet_convert::Error },
+    #[snafu(transparent)]
+    Block { source: prometheus_tsdb_block::Error },
+    #[snafu(display("{source}"))]
+    Range { source: prometheus_model::TimeRangeError },
+    #[snafu(display("{failed} of {all} conversions failed"))]
+    SomeFailed { failed: usize, all: usize },
+}

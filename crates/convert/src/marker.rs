@@ -1,0 +1,96 @@
+//! Cortex' mark that a block is converted.
+//!
+//! ```text
+//! <ULID>/parquet-converter-mark.json                          {"version":2,"shards":N}
+//! parquet-markers/<ULID>-parquet-converter-mark.json          the same, where all marks can be listed at once
+//! ```
+//!
+//! `shards` may be missing in old marks and means 1 then.
+
+use bytes::Bytes;
+use promparquet_objstore::{Bucket, ErrorKind};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::error::{Error, MarkerSnafu};
+use snafu::ResultExt;
+
+const FILE: &str = "parquet-converter-mark.json";
+const ALL_MARKS: &str = "parquet-markers";
+/// A mark has about thirty bytes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Says that all shards of a block are complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Marker {
+    /// Version of the layout: 1 lacks the series hash, 2 has it.
+    pub version: u32,
+    /// How many shards there are; at least 1.
+    #[serde(default = "one")]
+    pub shards: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Marker {
+    /// The mark for `shards` shards of the current layout.
+    #[must_use]
+    pub const fn new(shards: u32) -> Self {
+        Self { version: promparquet_schema::LAYOUT_VERSION, shards }
+    }
+
+    /// Whether shards of this version can be read.
+    #[must_use]
+    pub const fn is_readable(&self) -> bool {
+        self.version >= 1 && self.version <= promparquet_schema::LAYOUT_VERSION
+    }
+
+    /// Reads the mark of a block, if it has one.
+    ///
+    /// # Errors
+    /// If the bucket fails, or the mark is not the JSON that it should be.
+    pub async fn read(bucket: &Bucket, block: Ulid) -> Result<Option<Self>, Error> {
+        let [_, key] = keys(block);
+        match bucket.get(&key, MAX_BYTES).await {
+            Ok(bytes) => {
+                let marker: Self = serde_json::from_slice(&bytes).context(MarkerSnafu { key })?;
+                Ok(Some(Self { shards: marker.shards.max(1), ..marker }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes both copies, the one that is read last.
+    ///
+    /// # Errors
+    /// If the bucket fails. The block does not count as converted then.
+    pub async fn write(&self, bucket: &Bucket, block: Ulid) -> Result<(), Error> {
+        let [global, local] = keys(block);
+        let bytes = Bytes::from(serde_json::to_vec(self).context(MarkerSnafu { key: &local })?);
+        bucket.put(&global, bytes.clone()).await?;
+        bucket.put(&local, bytes).await?;
+        Ok(())
+    }
+
+    /// Removes both copies, the one that is read first. It is no error if there is none.
+    ///
+    /// # Errors
+    /// If the bucket fails.
+    pub async fn remove(bucket: &Bucket, block: Ulid) -> Result<(), Error> {
+        let [global, local] = keys(block);
+        for key in [local, global] {
+            match bucket.delete(&key).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keys(block: Ulid) -> [String; 2] {
+    [format!("{ALL_MARKS}/{block}-{FILE}"), format!("{block}/{FILE}")]
+}
