@@ -30,6 +30,7 @@ pub struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     /// Starts at the first bit of `data`.
+    #[cfg(test)]
     pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { data, next: 0, buffer: 0, valid: 0 }
     }

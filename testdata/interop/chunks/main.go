@@ -18,7 +18,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 2 && args[0] == "write" {
-		for _, write := range []func(dir string) error{writeFloats} {
+		for _, write := range []func(dir string) error{writeFloats, writeHistograms} {
 			if err := write(args[1]); err != nil {
 				return err
 			}
