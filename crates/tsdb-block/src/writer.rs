@@ -100,13 +100,16 @@ impl BlockWriter {
         let tmp = TemporaryDir::create(parent.join(format!("{ulid}.tmp-for-creation")))
             .map_err(failed(&dir, "make a temporary directory"))?;
         let segments = SegmentWriter::create(&tmp.0, segment_bytes)?;
+        // No label has it, but the postings of all series, and so it is in every index that Prometheus writes.
+        let mut symbols = Symbols::default();
+        symbols.intern("");
         let spill = Spill::create(&tmp.0).map_err(failed(&dir, "make a spill file"))?;
         Ok(Self {
             ulid,
             dir,
             tmp,
             segments,
-            symbols: Symbols::default(),
+            symbols,
             spill,
             previous: None,
             stats: BlockStats::default(),

@@ -1,4 +1,5 @@
 //! Damaged blocks: a typed error or the same answer, never a panic, a hang or another answer.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -40,10 +41,13 @@ fn tiny_block(first_value: f64) -> MemoryBlock {
     block
 }
 
+/// Its labels, its entry and the chunks.
+type Series = (SeriesRef, Vec<(String, String)>, SeriesEntry, Vec<RawChunk>);
+
 /// All that a reader can learn of a block but its meta.
 #[derive(PartialEq, Debug)]
 struct Answer {
-    series: Vec<(SeriesRef, Vec<(String, String)>, SeriesEntry, Vec<RawChunk>)>,
+    series: Vec<Series>,
     tombstones: Tombstones,
 }
 

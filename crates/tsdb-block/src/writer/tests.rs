@@ -196,7 +196,7 @@ fn promtool_reads_it() {
             let v = match v {
                 v if v.is_nan() => "NaN".to_owned(),
                 v if v.is_infinite() => "+Inf".to_owned(),
-                v if v == 5e-324 => "5e-324".to_owned(),
+                5e-324 => "5e-324".to_owned(),
                 v if v >= 1e6 => continue, // Go writes an exponent
                 v => v.to_string(),
             };
