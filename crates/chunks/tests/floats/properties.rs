@@ -79,6 +79,30 @@ proptest! {
     }
 }
 
+/// Words are loaded at bytes, so that a field may or may not be inside depending on the offset in a byte.
+#[test]
+fn every_width_at_every_offset_in_a_byte() {
+    for width in 1..=64_u32 {
+        let window = u64::MAX >> (64 - width) << ((64 - width) / 2);
+        let (mut timestamp, mut bits) = (0, 0);
+        let samples: Vec<Sample> = (0..200)
+            .map(|i: i64| {
+                // Differences of every length, at intervals that are no power of two.
+                timestamp +=
+                    1000 + i64::from(i % 3 == 0) + i64::from(i % 17 == 0) * 10_000 + i64::from(i % 23 == 0) * 100_000;
+                bits ^= if i % 7 == 0 { 0 } else { window };
+                Sample { timestamp, bits, start: 0 }
+            })
+            .collect();
+        for encoding in [Encoding::Xor, Encoding::Xor2] {
+            let data = encode(encoding, &samples);
+            assert_eq!(naive::decode(encoding, &data).as_ref(), Some(&samples), "{width} bits");
+            assert_eq!(stream(encoding, &data).unwrap(), samples, "{width} bits");
+            assert_eq!(bulk(encoding, &data, 0).unwrap(), samples, "{width} bits");
+        }
+    }
+}
+
 #[test]
 fn full_chunks() {
     let (mut xor, mut xor2) = (XorEncoder::new(), Xor2Encoder::new());
