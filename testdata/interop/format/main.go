@@ -29,7 +29,11 @@ func main() {
 		os.Exit(2)
 	}
 	command, args := os.Args[1], os.Args[2:]
-	var err error
+	err := limitMemory()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	switch command {
 	case "verify":
 		err = verifyCommand(args)
