@@ -70,6 +70,12 @@ impl DataColumns {
         Self::checked(number(MIN_TIME_KEY, min)?, number(MAX_TIME_KEY, max)?, number(DURATION_KEY, duration)?)
     }
 
+    /// Whether this key of the key/value metadata is one of those that say how time maps to columns.
+    #[must_use]
+    pub fn is_key(key: &str) -> bool {
+        matches!(key, MIN_TIME_KEY | MAX_TIME_KEY | DURATION_KEY)
+    }
+
     /// The key/value metadata that both files carry, in the order in which they are written.
     #[must_use]
     pub fn to_metadata(self) -> [(&'static str, String); 3] {

@@ -1,0 +1,72 @@
+//! Reads from the bucket: the end of a file, and planned ranges.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use object_store::{GetOptions, GetRange, path::Path};
+use promparquet_objstore::Bucket;
+
+use crate::{error::Result, plan};
+
+/// The last `most` bytes of an object (all, if it is shorter), and its size: one request where the store can count from
+/// the end, else two.
+pub(crate) async fn tail(bucket: &Bucket, key: &str, most: u64) -> Result<(Bytes, u64)> {
+    if let Some(found) = suffix(bucket, key, most).await {
+        return Ok(found);
+    }
+    // Some stores cannot count from the end, and all explain other failures better through the bucket.
+    let size = bucket.head(key).await?.size;
+    let bytes = bucket.get_range(key, size.saturating_sub(most)..size).await?;
+    Ok((bytes, size))
+}
+
+async fn suffix(bucket: &Bucket, key: &str, most: u64) -> Option<(Bytes, u64)> {
+    let path = Path::parse(key).ok().filter(|path| path.as_ref() == key)?;
+    let options = GetOptions::new().with_range(Some(GetRange::Suffix(most)));
+    let result = bucket.store().get_opts(&path, options).await.ok()?;
+    let (size, range) = (result.meta.size, result.range.clone());
+    // A store that ignores the range would send all.
+    if range.end != size || range.start != size.saturating_sub(most) {
+        return None;
+    }
+    let bytes = result.bytes().await.ok()?;
+    (bytes.len() as u64 == size.saturating_sub(range.start)).then_some((bytes, size))
+}
+
+/// How ranges are joined before they are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Coalescing {
+    /// Ranges with at most so many bytes between them are read as one.
+    pub gap_bytes: u64,
+    /// Reads are not joined beyond this size.
+    pub max_read_bytes: u64,
+}
+
+impl Default for Coalescing {
+    /// 16 KiB and 8 MiB.
+    fn default() -> Self {
+        Self { gap_bytes: 16 << 10, max_read_bytes: 8 << 20 }
+    }
+}
+
+/// The bytes of each range, in the order given, read in few requests at the same time.
+pub(crate) async fn ranges(
+    bucket: &Bucket,
+    key: &str,
+    ranges: &[Range<u64>],
+    coalescing: Coalescing,
+) -> Result<Vec<Bytes>> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let plan = plan::coalesce(ranges, coalescing.gap_bytes, coalescing.max_read_bytes);
+    let buffers = bucket.get_ranges(key, &plan.reads).await?;
+    let slices = ranges.iter().zip(plan.read_of).map(|(range, read)| {
+        let (start, buffer) = (plan.reads.get(read)?.start, buffers.get(read)?);
+        let at = |offset: u64| usize::try_from(offset.checked_sub(start)?).ok().filter(|at| *at <= buffer.len());
+        let (start, end) = (at(range.start)?, at(range.end)?);
+        (start <= end).then(|| buffer.slice(start..end))
+    });
+    // Every range lies within its read, and the bucket gives exactly the bytes asked for.
+    Ok(slices.map(Option::unwrap_or_default).collect())
+}

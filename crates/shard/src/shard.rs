@@ -1,0 +1,229 @@
+//! A shard, opened.
+
+use promparquet_objstore::Bucket;
+use promparquet_schema::{Column, DataColumns, chunks_file, labels_file};
+
+use crate::{
+    error::{Error, Result},
+    fetch,
+    file::ShardFile,
+    footer::{FooterReader, Step},
+    scan::{RowScan, ScanOptions},
+};
+
+/// Bounds on what a shard may make its reader hold in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Footer and page indexes of one file, as they are in the file.
+    pub footer_bytes: u64,
+    /// One page, decoded.
+    pub page_bytes: u64,
+    /// All pages that a [`RowScan`] holds at a time.
+    pub scan_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB, 256 MiB and 1 GiB.
+    fn default() -> Self {
+        Self { footer_bytes: 64 << 20, page_bytes: 256 << 20, scan_bytes: 1 << 30 }
+    }
+}
+
+/// How to open a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenOptions {
+    /// Bytes of each file's end that are read at once, in the hope that footer and page indexes are among them.
+    pub tail_bytes: u64,
+    /// What the shard may ask for.
+    pub limits: Limits,
+}
+
+impl Default for OpenOptions {
+    /// 64 KiB.
+    fn default() -> Self {
+        Self { tail_bytes: 64 << 10, limits: Limits::default() }
+    }
+}
+
+/// One shard: two Parquet files with the same rows, of which the footers have been read and checked.
+#[derive(Debug)]
+pub struct Shard {
+    bucket: Bucket,
+    name: String,
+    index: u32,
+    limits: Limits,
+    labels: ShardFile,
+    chunks: ShardFile,
+    data_columns: DataColumns,
+    /// Time index and position in the chunks file of each data column, in order of time.
+    data_positions: Vec<(u32, usize)>,
+    row_index: usize,
+    series_hash: Option<usize>,
+}
+
+impl Shard {
+    /// Opens the shard `index` of the set `name`: both files at the same time, each with one request as a rule.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if a file is missing, [`Corrupt`](crate::ErrorKind::Corrupt) if they are
+    /// no shard, and those of the bucket.
+    pub async fn open(bucket: &Bucket, name: &str, index: u32) -> Result<Self> {
+        Self::open_with(bucket, name, index, OpenOptions::default()).await
+    }
+
+    /// Opens a shard with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if a footer is longer than allowed.
+    pub async fn open_with(bucket: &Bucket, name: &str, index: u32, options: OpenOptions) -> Result<Self> {
+        let (labels, chunks) = futures::future::try_join(
+            open_file(bucket, labels_file(name, index), options),
+            open_file(bucket, chunks_file(name, index), options),
+        )
+        .await?;
+        Self::new(bucket.clone(), name.to_owned(), index, options.limits, labels, chunks)
+    }
+
+    fn new(
+        bucket: Bucket,
+        name: String,
+        index: u32,
+        limits: Limits,
+        labels: ShardFile,
+        chunks: ShardFile,
+    ) -> Result<Self> {
+        let unexpected = |file: &ShardFile, column: usize, expected: &str| -> Result<()> {
+            let found = file.columns().get(column).map_or_else(String::new, Column::name);
+            Err(Error::corrupt(file.place_of(column, None), expected, format!("{found:?}")))
+        };
+        let mut data_positions = Vec::with_capacity(chunks.columns().len());
+        for (position, column) in chunks.columns().iter().enumerate() {
+            match column {
+                Column::Data(i) => data_positions.push((*i, position)),
+                _ => unexpected(&chunks, position, "only data columns in the chunks file")?,
+            }
+        }
+        data_positions.sort_unstable();
+        if let Some(position) = labels.columns().iter().position(|column| matches!(column, Column::Data(_))) {
+            unexpected(&labels, position, "no data columns in the labels file")?;
+        }
+        let Some(row_index) = labels.position(&Column::RowIndex) else {
+            let expected = format!("a column {:?}", Column::RowIndex.name());
+            return Err(Error::corrupt(labels.place(), expected, "none"));
+        };
+        let series_hash = labels.position(&Column::SeriesHash);
+        if labels.row_groups() != chunks.row_groups() {
+            let expected = format!("{} row groups, as the labels file has", labels.row_groups());
+            return Err(Error::corrupt(chunks.place(), expected, chunks.row_groups().to_string()));
+        }
+        for row_group in 0..labels.row_groups() {
+            let (expected, found) = (labels.rows_of(row_group), chunks.rows_of(row_group));
+            if expected != found {
+                let place = crate::error::Place { row_group: Some(row_group), ..chunks.place() };
+                let expected = format!("{expected} rows, as the labels file has");
+                return Err(Error::corrupt(place, expected, found.to_string()));
+            }
+        }
+        let Some(data_columns) = labels.data_columns()? else {
+            return Err(Error::corrupt(labels.place(), "key/value metadata that map time to data columns", "none"));
+        };
+        if let Some(found) = chunks.data_columns()?.filter(|found| *found != data_columns) {
+            let expected = format!("the labels file's {:?}", data_columns.to_metadata());
+            return Err(Error::corrupt(chunks.place(), expected, format!("{:?}", found.to_metadata())));
+        }
+        Ok(Self { bucket, name, index, limits, labels, chunks, data_columns, data_positions, row_index, series_hash })
+    }
+
+    /// The bucket that it lies in.
+    #[must_use]
+    pub const fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Name of the shard set.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of the shard in the set.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The file with labels, row indexes and hashes.
+    #[must_use]
+    pub const fn labels_file(&self) -> &ShardFile {
+        &self.labels
+    }
+
+    /// The file with the data columns.
+    #[must_use]
+    pub const fn chunks_file(&self) -> &ShardFile {
+        &self.chunks
+    }
+
+    /// How time maps to data columns. The chunks file of a Go writer may have one more or one less.
+    #[must_use]
+    pub const fn data_columns(&self) -> DataColumns {
+        self.data_columns
+    }
+
+    /// The data columns that the chunks file has: time index and position in the file, in order of time.
+    #[must_use]
+    pub fn data_positions(&self) -> &[(u32, usize)] {
+        &self.data_positions
+    }
+
+    /// Position of the row index in the labels file.
+    #[must_use]
+    pub const fn row_index_position(&self) -> usize {
+        self.row_index
+    }
+
+    /// Position of the series hash in the labels file; version 1 of the layout has none.
+    #[must_use]
+    pub const fn series_hash_position(&self) -> Option<usize> {
+        self.series_hash
+    }
+
+    /// Names of the labels that have a column, ascending. A row need not have any of them.
+    pub fn label_names(&self) -> impl Iterator<Item = &str> {
+        self.labels.columns().iter().filter_map(|column| match column {
+            Column::Label(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// How many row groups it has.
+    #[must_use]
+    pub fn row_groups(&self) -> usize {
+        self.labels.row_groups()
+    }
+
+    /// How many rows (series) it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        (0..self.row_groups()).map(|group| u64::from(self.labels.rows_of(group))).sum()
+    }
+
+    /// Reads all rows, in the order of the file.
+    #[must_use]
+    pub fn scan(&self, options: ScanOptions) -> RowScan<'_> {
+        RowScan::new(self, self.limits, options)
+    }
+}
+
+async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result<ShardFile> {
+    let most = options.tail_bytes.max(8);
+    let (tail, size) = fetch::tail(bucket, &key, most).await?;
+    let object = format!("{bucket}/{key}");
+    let mut footer = FooterReader::new(object.clone(), size, tail, options.limits.footer_bytes);
+    loop {
+        match footer.step()? {
+            Step::Fetch(range) => footer.prepend(&bucket.get_range(&key, range).await?),
+            Step::Done(metadata) => return ShardFile::new(object, key, size, *metadata),
+        }
+    }
+}

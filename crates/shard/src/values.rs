@@ -1,0 +1,136 @@
+//! Decoded byte arrays: pages of required columns, and dictionaries.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::Fault;
+
+/// The values of a page of a required column. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ValuePage {
+    data: Bytes,
+    /// For each value where it ends in `data`; ascending, the last within `data`.
+    ends: Arc<[u32]>,
+}
+
+impl ValuePage {
+    pub(crate) fn new(ends: Vec<u32>, data: Bytes) -> Self {
+        Self { data, ends: ends.into() }
+    }
+
+    /// `PLAIN`: `u32le` length and bytes each.
+    pub(crate) fn plain(body: &Bytes, rows: u32) -> Result<Self, Fault> {
+        let dictionary = Dictionary::plain(body, rows)?;
+        let mut data = Vec::with_capacity(body.len());
+        let mut ends = Vec::with_capacity(rows as usize);
+        for i in 0..rows {
+            data.extend_from_slice(dictionary.get(i).unwrap_or_default());
+            ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        }
+        Ok(Self::new(ends, data.into()))
+    }
+
+    /// How many values.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn get(&self, i: usize) -> Option<&[u8]> {
+        let start = match i.checked_sub(1) {
+            Some(previous) => *self.ends.get(previous)?,
+            None => 0,
+        };
+        self.data.get(start as usize..*self.ends.get(i)? as usize)
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn memory_size(&self) -> u64 {
+        (self.data.len() as u64).saturating_add((self.ends.len() as u64).saturating_mul(4))
+    }
+}
+
+/// The dictionary of a column chunk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dictionary {
+    data: Bytes,
+    /// Where each entry's length stands, and the end of the last entry.
+    starts: Vec<u32>,
+}
+
+const LENGTH_BYTES: usize = 4;
+
+impl Dictionary {
+    /// A dictionary page of `entries` values, `PLAIN`.
+    pub(crate) fn plain(body: &Bytes, entries: u32) -> Result<Self, Fault> {
+        let most = body.len() / LENGTH_BYTES;
+        if entries as usize > most || u32::try_from(body.len()).is_err() {
+            return Err(Fault::corrupt(format!("at most {most} values in {} bytes", body.len()), entries.to_string()));
+        }
+        let mut starts = Vec::with_capacity((entries as usize).saturating_add(1));
+        let mut rest: &[u8] = body;
+        for _ in 0..entries {
+            starts.push(u32::try_from(body.len().saturating_sub(rest.len())).unwrap_or(u32::MAX));
+            let value = rest.split_first_chunk::<LENGTH_BYTES>().and_then(|(length, after)| {
+                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+                after.split_at_checked(length)
+            });
+            let Some((_, after)) = value else {
+                return Err(Fault::corrupt("a value within the page", "the end of the page"));
+            };
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(Fault::corrupt(format!("{entries} values"), format!("{} more bytes", rest.len())));
+        }
+        starts.push(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        Ok(Self { data: body.clone(), starts })
+    }
+
+    /// How many entries.
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    pub(crate) fn get(&self, i: u32) -> Option<&[u8]> {
+        let i = i as usize;
+        let start = (*self.starts.get(i)? as usize).checked_add(LENGTH_BYTES)?;
+        self.data.get(start..*self.starts.get(i.checked_add(1)?)? as usize)
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn memory_size(&self) -> u64 {
+        (self.data.len() as u64).saturating_add((self.starts.len() as u64).saturating_mul(4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn plain_round_trips(values: Vec<Vec<u8>>) {
+            let body: Bytes = values.iter().flat_map(|v| [&(v.len() as u32).to_le_bytes()[..], v].concat()).collect();
+            let rows = values.len() as u32;
+            let page = ValuePage::plain(&body, rows).unwrap();
+            let dictionary = Dictionary::plain(&body, rows).unwrap();
+            prop_assert_eq!((page.len(), dictionary.len()), (values.len(), values.len()));
+            for (i, value) in values.iter().enumerate() {
+                prop_assert_eq!(page.get(i), Some(&value[..]));
+                prop_assert_eq!(dictionary.get(i as u32), Some(&value[..]));
+            }
+            prop_assert_eq!((page.get(values.len()), dictionary.get(rows)), (None, None));
+            prop_assert!(Dictionary::plain(&body, rows + 1).is_err());
+            prop_assert!(rows == 0 || Dictionary::plain(&body, rows - 1).is_err());
+        }
+
+        #[test]
+        fn any_bytes_end(bytes: Vec<u8>, entries: u32) {
+            let _ = ValuePage::plain(&bytes.into(), entries);
+        }
+    }
+}
