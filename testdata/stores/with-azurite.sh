@@ -12,7 +12,8 @@ work=$(mktemp -d)
 "$cache/node_modules/.bin/azurite-blob" --silent --blobHost 127.0.0.1 --blobPort "$port" --location "$work" \
     --skipApiVersionCheck >"$work/log" 2>&1 &
 server=$!
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+# Not asked politely: Azurite waits for idle connections to end.
+trap 'kill -9 "$server" 2>/dev/null && wait "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 # The emulator's published account.
 account=devstoreaccount1
 key=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==

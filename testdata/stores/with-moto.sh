@@ -11,7 +11,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 log=$(mktemp)
 "$cache/bin/moto_server" --host 127.0.0.1 --port "$port" >"$log" 2>&1 &
 server=$!
-trap 'kill "$server" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'kill -9 "$server" 2>/dev/null && wait "$server" 2>/dev/null || true; rm -f "$log"' EXIT
 # Making the bucket is also the probe for the server being up.
 curl --silent --show-error --fail --retry 50 --retry-delay 1 --retry-connrefused -o /dev/null -X PUT \
     "http://127.0.0.1:$port/blocks" || { cat "$log" >&2; exit 1; }

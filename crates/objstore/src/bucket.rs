@@ -2,8 +2,8 @@
 //!
 //! Keys are the object's exact name relative to the bucket's prefix, `/` between their parts. They are never
 //! percent-encoded or normalised on the way: what is put under a key is found, listed and deleted under the same text.
-//! Keys that the store cannot hold as they are (empty parts, `.` and `..`, control characters, `/` at either end) are
-//! refused.
+//! Keys that some store cannot hold as they are (empty parts, `.` and `..`, control characters, `/` at either end, and
+//! backslashes, which Azure takes for slashes) are refused everywhere.
 
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
@@ -341,6 +341,9 @@ pub(crate) fn parse_key(key: &str) -> Result<Path> {
         return Err(invalid("it is empty"));
     }
     let path = Path::parse(key).map_err(|_| invalid("it has an empty, relative or unprintable part"))?;
+    if key.contains('\\') {
+        return Err(invalid("it has a backslash"));
+    }
     if path.as_ref() != key {
         return Err(invalid("it starts or ends with a slash"));
     }

@@ -1,12 +1,19 @@
 //! Reads: exactly what is asked for, and what happens when a store does not deliver.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use object_store::{ObjectStore, memory::InMemory};
-use promparquet_objstore::{Bucket, ErrorKind};
+use promparquet_objstore::{Bucket, BucketConfig, ErrorKind, OpenFor};
 use promparquet_testkit::stores::{
     FailingStore, Failures, Fault, Latency, LatencyStore, Operation, Recording, RecordingStore, Rule,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{assert_fails, noise, s3_server::S3Server};
 
@@ -107,10 +114,65 @@ async fn nobody_listens() {
         "type: S3\nconfig: {{bucket: b, endpoint: '127.0.0.1:{port}', insecure: true, access_key: k, secret_key: \
          hunter2, max_retries: 1}}\n"
     );
-    let config = promparquet_objstore::BucketConfig::from_yaml(&yaml, |_| None).unwrap();
-    let bucket = config.open(promparquet_objstore::OpenFor::Reading).unwrap();
+    let config = BucketConfig::from_yaml(&yaml, |_| None).unwrap();
+    let bucket = config.open(OpenFor::Reading).unwrap();
     let start = std::time::Instant::now();
     assert_fails(bucket.get("key", 1).await, ErrorKind::Unavailable, &["s3://b", "key"]);
     assert_fails(bucket.put("key", "".into()).await, ErrorKind::Unavailable, &["s3://b", "key"]);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+/// A server that answers the first requests with 503, then with four bytes; or nothing at all, if `silent`.
+async fn flaky_server(failures: usize, silent: bool) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = socket.read(&mut head).await;
+            let answer: &[u8] = match counter.fetch_add(1, Ordering::SeqCst) {
+                _ if silent => {
+                    held.push(socket);
+                    continue;
+                }
+                n if n < failures => b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                _ => {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nLast-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\nETag: \
+                      \"e\"\r\nConnection: close\r\n\r\nbody"
+                }
+            };
+            let _ = socket.write_all(answer).await;
+        }
+    });
+    (address, requests)
+}
+
+fn flaky_bucket(address: std::net::SocketAddr, max_retries: usize) -> Bucket {
+    let yaml = format!(
+        "type: S3\nconfig: {{bucket: b, endpoint: '{address}', insecure: true, access_key: k, secret_key: s, max_retries: \
+         {max_retries}, http_config: {{response_header_timeout: 100ms}}}}\n"
+    );
+    BucketConfig::from_yaml(&yaml, |_| None).unwrap().open(OpenFor::Reading).unwrap()
+}
+
+#[tokio::test]
+async fn failures_are_retried_as_often_as_configured() {
+    let (address, requests) = flaky_server(2, false).await;
+    assert_eq!(flaky_bucket(address, 2).get("key", 10).await.unwrap(), "body");
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+    let (address, requests) = flaky_server(2, false).await;
+    assert_fails(flaky_bucket(address, 1).get("key", 10).await, ErrorKind::Unavailable, &["s3://b", "key", "503"]);
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_silent_server_does_not_hang_us() {
+    let (address, requests) = flaky_server(0, true).await;
+    let start = std::time::Instant::now();
+    assert_fails(flaky_bucket(address, 1).get("key", 10).await, ErrorKind::Unavailable, &["s3://b", "key"]);
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
     assert!(start.elapsed() < Duration::from_secs(10));
 }
