@@ -68,3 +68,12 @@ fn xor() {
 fn xor2() {
     check("xor2.txt", Encoding::Xor2, 190);
 }
+
+#[test]
+fn no_file_of_the_corpus_is_forgotten() {
+    let known = ["README.md", "float_histogram.txt", "histogram.txt", "xor.txt", "xor2.txt"];
+    for entry in fs::read_dir(corpus()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(known.contains(&&name[..]), "no test reads testdata/chunks/{name}");
+    }
+}
