@@ -326,6 +326,21 @@ func rawShapes() []histogramShape {
 			b.raw(split(S{{Offset: 1, Length: 4}}, hint, 5, 0, 0, 3))
 			b.raw(split(S{{Offset: 3, Length: 1}}, hint, 5))
 		}))
+		// One side lacks a bucket and brings another, the spans of the other side are split without need.
+		out = append(out, build("split-spans-one-side-"+name, 1, func(b *builder) {
+			changed := S{{Offset: 2, Length: 1}, {Offset: 1, Length: 0}, {Offset: 0, Length: 2}}
+			h := split(whole, hint, 1, -1, 1)
+			b.raw(h)
+			h = h.Copy()
+			h.PositiveSpans, h.PositiveBuckets, h.NegativeSpans = changed, []int64{1, 0, 2}, parted
+			b.raw(h)
+			b.cut()
+			h = split(whole, hint, 1, -1, 1)
+			b.raw(h)
+			h = h.Copy()
+			h.PositiveSpans, h.NegativeSpans, h.NegativeBuckets = parted, changed, []int64{1, 0, 2}
+			b.raw(h)
+		}))
 		out = append(out, build("far-apart-"+name, 1, func(b *builder) {
 			b.raw(split(S{{Offset: math.MinInt32, Length: 1}, {Offset: math.MaxInt32 - 1, Length: 2}}, hint, 0, 3, 1))
 			b.raw(split(S{{Offset: math.MinInt32, Length: 2}, {Offset: math.MaxInt32 - 2, Length: 1}}, hint, 0, 3, 1))

@@ -21,7 +21,17 @@
 //!
 //! "dod" is the difference of differences, where the first difference is 0. Integer buckets are stored as the difference
 //! to the bucket before, float ones as they are. A stale sample after sample 0 has no buckets; its counts are coded as
-//! unchanged (integer) or as 0 (float). Start timestamps are those of [`start_timestamp`].
+//! unchanged (integer) or as 0 (float).
+//!
+//! ```text
+//! st_header       = known:bit first_change:bits7        index of the first sample but 0 with a code; 0 if none has
+//! start_timestamp = [ varint(t - st) ]                  of sample 0, if known; else st is 0
+//!                 | varbit(d)                           of sample first_change; d = t of the sample before - st
+//!                 | varbit(d - d of the sample before)  of samples after it
+//! ```
+//!
+//! Samples before `first_change` have the start timestamp of sample 0; 127 is the largest index that can be named, and so
+//! that sample has a code even if its start timestamp is the same. All integers wrap around at 64 bits.
 //!
 //! The header's bits other than those named are ignored, and so is what follows the last sample.
 

@@ -1,13 +1,4 @@
-//! Start timestamps, as the histogram encodings append them to each sample.
-//!
-//! ```text
-//! header  = known:bit first_change:bits7      first_change 0: none; 127: that sample has a code in any case
-//! sample 0              [ varint(t - st) ]    if known; else st is 0
-//! sample first_change   varbit(d)             d = timestamp of the sample before - st
-//! samples after it      varbit(d - d of the sample before)
-//! ```
-//!
-//! Samples before `first_change` have the start timestamp of sample 0. All wraps around at 64 bits.
+//! Start timestamps, as the histogram encodings append them to each sample. Their grammar is in the module above.
 
 use prometheus_model::TimestampMs;
 

@@ -1,6 +1,7 @@
 //! Histogram chunks against those written by Prometheus, against an oracle, and against damage.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod blocks;
 mod damage;
 mod golden;
 mod model;
