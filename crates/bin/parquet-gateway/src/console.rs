@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,16 +13,14 @@ use tokio::task::JoinHandle;
 
 use crate::number::{show_bytes, show_count};
 
-/// A result.
-#[expect(clippy::print_stdout, reason = "the one place that prints results")]
+/// A result. A reader that went away (`| head`) does not stop the work.
 pub(crate) fn line(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// What happens meanwhile.
-#[expect(clippy::print_stderr, reason = "the one place that prints messages")]
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// An error with all its causes.
