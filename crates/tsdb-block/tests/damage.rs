@@ -167,3 +167,63 @@ fn lengths_that_lead_astray() {
         }
     }
 }
+
+/// Series of one float each.
+fn block_of(names: &[&str]) -> MemoryBlock {
+    let sample = Sample { timestamp: 1 << 40, start_timestamp: 0, value: Value::Float(1.0) };
+    let series = |name: &&str| {
+        (Labels::from_pairs([("name", *name), ("region", "x"), ("zone", "x")]).unwrap(), vec![sample.clone()])
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let ulid = Ulid::from_string("01JGFSEP80VHQAZ8FEAQD9QWMS").unwrap();
+    write_block(parent.path(), ulid, &names.iter().map(series).collect::<Vec<_>>()).unwrap();
+    MemoryBlock::copy_of(&LocalBlock::open(parent.path().join(ulid.to_string())).unwrap()).unwrap()
+}
+
+#[test]
+fn series_that_do_not_ascend() {
+    let mut block = block_of(&["a", "b"]);
+    let found = answer(&block).unwrap();
+    let [a, b] = [0, 1].map(|i| found.series[i].0.0 as usize * 16);
+    let mut index = block.files_mut()[&BlockFile::Index].to_vec();
+    // A byte of length, the body, a checksum.
+    let length = 1 + usize::from(index[a]) + 4;
+    assert_eq!(index[a], index[b]);
+    let (first, second) = index.split_at_mut(b);
+    first[a..a + length].swap_with_slice(&mut second[..length]);
+    let error = answer(&with(&block, BlockFile::Index, index)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(
+        error.to_string().contains(
+            r#"expected a series after {name="b", region="x", zone="x"}, found {name="a", region="x", zone="x"}"#
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn references_to_no_series() {
+    let block = block_of(&["a", "b"]);
+    let series: Vec<_> = answer(&block).unwrap().series.iter().map(|s| s.0).collect();
+    let block = BlockReader::open(Arc::new(block)).unwrap();
+    let read = |refs: &[SeriesRef]| {
+        let mut count = 0;
+        block.read_series(refs, |_, _, _| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok::<_, Error>(count)
+    };
+    assert_eq!(read(&[series[1], series[0], series[1]]).unwrap(), 3);
+    let within = SeriesRef(series[0].0 + 1);
+    for (refs, text) in [
+        (vec![series[0], within], "expected a series that ends before"),
+        (vec![SeriesRef(0)], "found the reference 0"),
+        (vec![series[0], SeriesRef(u64::MAX)], "found the reference 18446744073709551615"),
+    ] {
+        let error = read(&refs).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert!(read(&[within]).is_err());
+}
