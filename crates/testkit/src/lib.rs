@@ -1,3 +1,4 @@
 //! Block generator, failing and recording stores, corpora: what tests and demos need.
 
+pub mod blocks;
 pub mod stores;
