@@ -70,6 +70,10 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(a & 0x7f) | u64::from(b) << 7)
             }
+            [a, b, c, ref rest @ ..] if c < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(a & 0x7f) | u64::from(b & 0x7f) << 7 | u64::from(c) << 14)
+            }
             _ => self.long_uvarint(what),
         }
     }

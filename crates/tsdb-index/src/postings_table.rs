@@ -10,7 +10,7 @@
 //! Sorted by name and value, except in version 1. An entry with empty name and value is for the list of all series.
 //! Names and values of labels are those of this table; the retired label indices are not read.
 
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -68,34 +68,26 @@ impl PostingsTable {
         let payload = section.slice_ref(c.take(u64::from(len), WHAT)?);
         checksum::verify(WHAT, &payload, c.u32("checksum of the postings offset table")?.to_be_bytes(), offset)?;
 
-        let mut entries = read_entries(&payload, offset, &layout.postings())?;
-        let compare = |a: &Entry, b: &Entry| {
-            string_at(&payload, a.name)
-                .cmp(string_at(&payload, b.name))
-                .then_with(|| string_at(&payload, a.value).cmp(string_at(&payload, b.value)))
-        };
-        // Only version 1 leaves the table unsorted; sorting what is sorted costs a pass.
-        if !entries.is_sorted_by(|a, b| compare(a, b) == Ordering::Less) {
-            entries.sort_by(compare);
+        let (mut entries, sorted) = read_entries(&payload, offset, &layout.postings())?;
+        if !sorted {
+            let key = |e: &Entry| (string_at(&payload, e.name), string_at(&payload, e.value));
+            entries.sort_by(|a, b| key(a).cmp(&key(b)));
+            if let Some([_, twice]) = entries.array_windows().find(|[a, b]| key(a) == key(b)) {
+                let at = offset.saturating_add(u64::from(twice.name));
+                let (name, value) = key(twice);
+                let found = format!("\"{}\"=\"{}\" twice", abbreviate(name), abbreviate(value));
+                return Err(Error::corrupt(WHAT, at, "each label once", found));
+            }
         }
         let mut names: Vec<Name> = Vec::new();
-        let mut previous: Option<Entry> = None;
+        let mut current: Option<&[u8]> = None;
         for (i, entry) in entries.iter().enumerate() {
-            if let Some(previous) = previous.filter(|previous| compare(previous, entry) == Ordering::Equal) {
-                let at = offset.saturating_add(u64::from(previous.name.max(entry.name)));
-                let label = [string_at(&payload, entry.name), string_at(&payload, entry.value)].map(abbreviate);
-                return Err(Error::corrupt(
-                    WHAT,
-                    at,
-                    "each label once",
-                    format!("\"{}\"=\"{}\" twice", label[0], label[1]),
-                ));
-            }
-            if previous.is_none_or(|previous| string_at(&payload, previous.name) != string_at(&payload, entry.name)) {
+            let name = string_at(&payload, entry.name);
+            if current != Some(name) {
                 // Fits: each entry takes a byte or more, and the payload's length is a u32.
                 names.push(Name { start: entry.name, first_value: u32::try_from(i).unwrap_or(u32::MAX) });
+                current = Some(name);
             }
-            previous = Some(*entry);
         }
         let values = entries.iter().map(|e| e.value).collect();
         Ok(Self { offset, values, names: names.into(), postings: layout.postings(), payload })
@@ -188,8 +180,8 @@ impl PostingsTable {
     }
 }
 
-/// Reads and checks all entries.
-fn read_entries(payload: &[u8], offset: u64, postings: &Range<u64>) -> Result<Vec<Entry>> {
+/// Reads and checks all entries; says whether they are strictly ascending, as they are but for version 1.
+fn read_entries(payload: &[u8], offset: u64, postings: &Range<u64>) -> Result<(Vec<Entry>, bool)> {
     /// Bytes of the shortest entry.
     const MIN_LEN: usize = 4;
 
@@ -208,6 +200,8 @@ fn read_entries(payload: &[u8], offset: u64, postings: &Range<u64>) -> Result<Ve
         ));
     }
     let mut entries = Vec::with_capacity(count as usize);
+    let mut sorted = true;
+    let mut previous: Option<(&[u8], &[u8])> = None;
     for _ in 0..count {
         let at = c.offset();
         let strings = c.uvarint("number of strings")?;
@@ -216,10 +210,12 @@ fn read_entries(payload: &[u8], offset: u64, postings: &Range<u64>) -> Result<Ve
         }
         let name = position(&c);
         let len = c.uvarint("length of a label name")?;
-        c.take(len, "label name")?;
+        let name_text = c.take(len, "label name")?;
         let value = position(&c);
         let len = c.uvarint("length of a label value")?;
-        c.take(len, "label value")?;
+        let label = (name_text, c.take(len, "label value")?);
+        sorted = sorted && previous.is_none_or(|previous| previous < label);
+        previous = Some(label);
         let at = c.offset();
         let list = c.uvarint("offset of a postings list")?;
         if !postings.contains(&list) {
@@ -231,7 +227,7 @@ fn read_entries(payload: &[u8], offset: u64, postings: &Range<u64>) -> Result<Ve
     if c.len() > 0 {
         return Err(Error::corrupt(WHAT, c.offset(), "its end", format!("{} more bytes", c.len())));
     }
-    Ok(entries)
+    Ok((entries, sorted))
 }
 
 /// The string whose length is at `start` of the payload. `read_entries` has read the same bytes without an error.

@@ -153,11 +153,11 @@ impl<'s> SeriesDecoder<'s> {
 
     #[inline]
     fn read_labels(&self, body: &mut Cursor<'_>, labels: &mut Vec<LabelRef>) -> Result<()> {
-        labels.clear();
         let count = read_count(body, "number of labels", MIN_LABEL_LEN)?;
-        labels.reserve(count);
+        labels.clear();
+        labels.resize(count, LabelRef { name: 0, value: 0 });
         let mut lowest = 0;
-        for _ in 0..count {
+        for label in labels {
             let at = body.offset();
             let name = self.read_symbol(body, "label name")?;
             let value = self.read_symbol(body, "label value")?;
@@ -165,7 +165,7 @@ impl<'s> SeriesDecoder<'s> {
                 return Err(unsorted_names(at, name));
             }
             lowest = name.saturating_add(1);
-            labels.push(LabelRef { name, value });
+            *label = LabelRef { name, value };
         }
         Ok(())
     }
