@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where `--*.storage.prefix` directories lie.
-const DATA_DIR: &str = ".data";
+pub(crate) const DATA_DIR: &str = ".data";
 
 /// What one side of the command line says of its bucket.
 #[derive(Debug, Default)]

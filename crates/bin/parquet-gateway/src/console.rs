@@ -89,3 +89,23 @@ impl Drop for Watch {
         }
     }
 }
+
+/// The first Ctrl-C or SIGTERM lets the conversion clean up; the second ends the process as usual.
+pub(crate) fn stop_at_signal(control: Arc<Control>) {
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+        note("stopping; once more to stop at once");
+        control.cancel();
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    });
+}

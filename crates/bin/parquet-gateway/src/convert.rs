@@ -8,8 +8,8 @@ use std::{
 };
 
 use promparquet_convert::{
-    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Marker, Options, Report, convert, discover,
-    merge_groups, merged_ulid, open_block,
+    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Marker, Options, Report, VerifyOptions, convert,
+    discover, merge_groups, merged_ulid, open_block, verify,
 };
 use promparquet_objstore::{Bucket, OpenFor};
 use prometheus_model::{TimeRange, TimestampMs};
@@ -168,6 +168,7 @@ struct Group {
     is_cut: bool,
 }
 
+/// Runs the command. Ctrl-C and SIGTERM stop it.
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let started = Instant::now();
     let tsdb = BucketFlags {
@@ -201,7 +202,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let blocks = found.blocks.len();
     let groups = groups(found.blocks, &args, range);
     let cancel = Arc::new(Control::default());
-    stop_at_signal(Arc::clone(&cancel));
+    console::stop_at_signal(Arc::clone(&cancel));
     let (mut converted, mut done, mut outside, mut failed) = (Vec::new(), 0, blocks, found.failed.len());
     for group in groups {
         outside -= group.blocks.len();
@@ -286,6 +287,21 @@ async fn run_group(
         return Ok(Some(report));
     }
     show(group, &report);
+    if args.verify {
+        let mut verify_options = VerifyOptions::default();
+        verify_options.shards = Some(report.shards.len() as u32);
+        verify_options.range = group.range;
+        verify_options.start_timestamps = options.keep_start_timestamps;
+        let _watch = Watch::start(format!("{ulid} (verifying)"), Arc::clone(control));
+        let verified =
+            verify(open().await?, parquet.clone(), options.name, verify_options, Arc::clone(control)).await?;
+        console::line(&format!(
+            "  verified: {} samples in {} series are those of the source, bit for bit ({:.2?})",
+            show_count(verified.samples),
+            show_count(verified.rows),
+            verified.elapsed,
+        ));
+    }
     if !group.is_cut {
         Marker::new(report.shards.len() as u32).write(parquet, ulid).await?;
     } else {
@@ -341,24 +357,4 @@ fn show(group: &Group, report: &Report) {
         show_bytes(of_chunks),
         report.bytes_out() as f64 / chunks.samples.max(1) as f64,
     ));
-}
-
-/// The first Ctrl-C or SIGTERM lets the conversion clean up; the second ends the process as usual.
-fn stop_at_signal(control: Arc<Control>) {
-    tokio::spawn(async move {
-        let terminated = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => drop(signal.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
-        }
-        console::note("stopping; once more to stop at once");
-        control.cancel();
-        let _ = tokio::signal::ctrl_c().await;
-        std::process::exit(130);
-    });
 }

@@ -17,6 +17,16 @@ pub(crate) enum Error {
     Convert { source: promparquet_convert::Error },
     #[snafu(transparent)]
     Block { source: prometheus_tsdb_block::Error },
+    #[snafu(transparent)]
+    Index { source: prometheus_tsdb_index::Error },
+    #[snafu(transparent)]
+    Shard { source: promparquet_shard::Error },
+    #[snafu(display("{what} is neither a TSDB block (no meta.json) nor a shard set (no 0.labels.parquet)"))]
+    NotFound { what: String },
+    #[snafu(display("cannot make the block"))]
+    Generate { source: promparquet_testkit::blocks::Error },
+    #[snafu(display("{path}"))]
+    QuickstartDir { path: String, source: std::io::Error },
     #[snafu(display("{source}"))]
     Range { source: prometheus_model::TimeRangeError },
     #[snafu(display("{failed} of {all} conversions failed"))]

@@ -4,7 +4,10 @@ mod bucket;
 mod console;
 mod convert;
 mod error;
+mod export;
+mod inspect;
 mod number;
+mod quickstart;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,13 @@ struct Cli {
 enum Command {
     /// Convert TSDB blocks of a directory or bucket to Parquet shards in another.
     Convert(Box<convert::Args>),
+    /// Turn Parquet shards into something else
+    #[command(subcommand)]
+    Export(export::Command),
+    /// Show what is in a TSDB block or in Parquet shards
+    Inspect(inspect::Args),
+    /// Try it: make a realistic block, or take a Prometheus data directory, convert it into .data/ and look at the result
+    Quickstart(quickstart::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +46,9 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Convert(args) => convert::run(*args).await,
+            Command::Export(command) => export::run(command).await,
+            Command::Inspect(args) => inspect::run(args).await,
+            Command::Quickstart(args) => quickstart::run(args).await,
         }
     });
     match result {
