@@ -27,8 +27,12 @@ there_and_back() {
     block=$(basename "$(dirname "$block")")
     "$gateway" export tsdb --parquet.storage.prefix "$work/$name/parquet" --name "$block" --output "$work/$name/back"
   done
-  promtool tsdb dump "$work/$name/source" 2>/dev/null | sort >"$work/$name/source.txt"
-  promtool tsdb dump "$work/$name/back" 2>/dev/null | sort >"$work/$name/back.txt"
+  local side
+  for side in source back; do
+    mkdir -p "$work/$name/$side/wal" # promtool wants one
+    promtool tsdb dump "$work/$name/$side" >"$work/$name/$side.unsorted"
+    sort "$work/$name/$side.unsorted" >"$work/$name/$side.txt"
+  done
   if [[ -s $work/$name/source.txt ]] && cmp -s "$work/$name/source.txt" "$work/$name/back.txt"; then
     echo "PASS $name: $(wc -l <"$work/$name/source.txt") samples"
   else
