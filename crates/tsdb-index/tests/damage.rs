@@ -1,7 +1,7 @@
 //! Damaged indexes: a typed error or the identical answer, never a panic, a hang or memory without bound.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{fmt::Debug, io::Cursor};
+use std::{fmt::Debug, io::Cursor, ops::Range};
 
 use bytes::Bytes;
 use prometheus_model::Labels;
@@ -100,6 +100,16 @@ fn every_bit_flip() {
     // the series and the postings.
     let padding = expected_padding(&good);
     assert_eq!((identical, failed), (1 + 8 * padding, good.len() * 8 - 1 - 8 * padding));
+}
+
+#[test]
+fn references_outside_the_series() {
+    let index = IndexReader::new(tiny().into()).unwrap();
+    let Range { start, end } = index.layout().series();
+    for series in [0, 1, end.div_ceil(16), u64::MAX / 16, u64::MAX] {
+        let found = index.series(SeriesRef(series), &mut SeriesEntry::default());
+        refused(found, ErrorKind::Corrupt, &format!("expected an offset in [{start}, {end})"));
+    }
 }
 
 /// Bytes between the last series and the first postings list.
@@ -241,6 +251,8 @@ fn series_with_a_good_checksum_but_wrong_contents() {
 
 #[test]
 fn lengths_of_series_are_limited() {
+    let with_bit_64 = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2];
+    refused(SeriesDecoder::entry_len(&with_bit_64, 16), ErrorKind::Corrupt, "expected a varint of 64 bits");
     refused(SeriesDecoder::entry_len(&[0], 16), ErrorKind::Corrupt, "expected at least 1, found 0");
     refused(SeriesDecoder::entry_len(&[0xff; 10], 16), ErrorKind::Corrupt, "varint");
     refused(
