@@ -281,6 +281,3 @@ fn unsorted_names(offset: u64, name: u32) -> Error {
 fn reversed_chunk(offset: u64, min_time: i64, max_time: i64) -> Error {
     Error::corrupt("chunk's max time", offset, format!("at least its min time {min_time}"), max_time.to_string())
 }
-
-#[cfg(test)]
-mod tests;
