@@ -48,6 +48,14 @@ pub(crate) enum Inner {
     #[snafu(display("cancelled"))]
     Cancelled,
     #[snafu(transparent)]
+    Shard { source: promparquet_shard::Error },
+    #[snafu(display("bucket {bucket} has no {key}; it has {files} files of this shard set"))]
+    MissingShard { bucket: String, key: String, files: usize },
+    #[snafu(display("series {series}: {problem}"))]
+    Row { series: String, problem: String },
+    #[snafu(display("the shards differ from their source: {}", differences.join("; ")))]
+    Difference { differences: Vec<String> },
+    #[snafu(transparent)]
     Block { source: prometheus_tsdb_block::Error },
     #[snafu(transparent)]
     Bucket { source: promparquet_objstore::Error },
@@ -83,6 +91,9 @@ impl Error {
             Inner::Write { .. } | Inner::Spill { .. } => ErrorKind::Unavailable,
             Inner::Marker { .. } => ErrorKind::Corrupt,
             Inner::Cancelled => ErrorKind::Cancelled,
+            Inner::Shard { source } => of_shard(source.kind()),
+            Inner::MissingShard { .. } => ErrorKind::NotFound,
+            Inner::Row { .. } | Inner::Difference { .. } => ErrorKind::Corrupt,
             Inner::Block { source } => of_block(source.kind()),
             Inner::Bucket { source } => of_bucket(source.kind()),
             Inner::Schema { source } => match source.kind() {
@@ -120,6 +131,18 @@ fn of_bucket(kind: promparquet_objstore::ErrorKind) -> ErrorKind {
     }
 }
 
+fn of_shard(kind: promparquet_shard::ErrorKind) -> ErrorKind {
+    use promparquet_shard::ErrorKind as Shard;
+    match kind {
+        Shard::Corrupt => ErrorKind::Corrupt,
+        Shard::Unsupported => ErrorKind::Unsupported,
+        Shard::Invalid => ErrorKind::Invalid,
+        Shard::NotFound => ErrorKind::NotFound,
+        Shard::LimitExceeded => ErrorKind::LimitExceeded,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
 macro_rules! from_crate {
     ($($error:ty => $variant:ident),*) => {$(
         impl From<$error> for Error {
@@ -133,7 +156,8 @@ macro_rules! from_crate {
 from_crate! {
     prometheus_tsdb_block::Error => Block,
     promparquet_objstore::Error => Bucket,
-    promparquet_schema::Error => Schema
+    promparquet_schema::Error => Schema,
+    promparquet_shard::Error => Shard
 }
 
 impl From<Inner> for Error {

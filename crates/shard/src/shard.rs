@@ -104,6 +104,11 @@ impl Shard {
             }
         }
         data_positions.sort_unstable();
+        if let Some((expected, (_, position))) =
+            (0_u32..).zip(&data_positions).find(|(expected, (found, _))| expected != found)
+        {
+            unexpected(&chunks, *position, &format!("a column {:?}", Column::Data(expected).name()))?;
+        }
         if let Some(position) = labels.columns().iter().position(|column| matches!(column, Column::Data(_))) {
             unexpected(&labels, position, "no data columns in the labels file")?;
         }

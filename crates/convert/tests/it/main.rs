@@ -1,0 +1,9 @@
+//! Conversion, verification and export, held to fixtures that the Go library wrote and to Prometheus' blocks.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking, and say aloud what they skip")]
+
+mod damage;
+mod fixtures;
+mod go_files;
+mod io;
+mod merged;
+mod round_trip;
