@@ -182,6 +182,9 @@ impl SeriesMerger {
         mut out: impl FnMut(MergedChunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = self.options.range;
+        // Nothing is left of a series that failed half way.
+        drop(self.rechunker.finish());
+        self.finished.clear();
         for chunk in chunks.iter() {
             self.counts.bytes_in = self.counts.bytes_in.saturating_add(chunk.chunk.data.len() as u64);
         }

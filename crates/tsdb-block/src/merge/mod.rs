@@ -10,6 +10,8 @@
 mod chunks;
 mod series;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 pub use chunks::{Borders, ChunkSource, MergeCounts, MergeOptions, MergedChunk, SeriesMerger};
 pub use series::{MergedSeries, SeriesPart};
