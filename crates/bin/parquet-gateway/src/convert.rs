@@ -7,12 +7,12 @@ use std::{
     time::Instant,
 };
 
+use prometheus_model::{TimeRange, TimestampMs};
 use promparquet_convert::{
-    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Marker, Options, Report, VerifyOptions, convert,
-    discover, merge_groups, merged_ulid, open_block, verify,
+    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Marker, Options, Report, VerifyOptions,
+    convert, discover, merge_groups, merged_ulid, open_block, verify,
 };
 use promparquet_objstore::{Bucket, OpenFor};
-use prometheus_model::{TimeRange, TimestampMs};
 use snafu::ResultExt;
 use ulid::Ulid;
 

@@ -5,9 +5,13 @@ use snafu::Snafu;
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(crate)))]
 pub(crate) enum Error {
-    #[snafu(display("--{side}.objstore-config, --{side}.objstore-config-file and --{side}.storage.prefix exclude each other: give one"))]
+    #[snafu(display(
+        "--{side}.objstore-config, --{side}.objstore-config-file and --{side}.storage.prefix exclude each other: give one"
+    ))]
     TwoBuckets { side: &'static str },
-    #[snafu(display("which bucket? give --{side}.objstore-config, --{side}.objstore-config-file or --{side}.storage.prefix"))]
+    #[snafu(display(
+        "which bucket? give --{side}.objstore-config, --{side}.objstore-config-file or --{side}.storage.prefix"
+    ))]
     NoBucket { side: &'static str },
     #[snafu(display("--{side}.objstore-config-file {path}"))]
     ReadConfig { side: &'static str, path: String, source: std::io::Error },
@@ -26,7 +30,7 @@ pub(crate) enum Error {
     #[snafu(display("cannot make the block"))]
     Generate { source: promparquet_testkit::blocks::Error },
     #[snafu(display("{path}"))]
-    QuickstartDir { path: String, source: std::io::Error },
+    Output { path: String, source: std::io::Error },
     #[snafu(display("{source}"))]
     Range { source: prometheus_model::TimeRangeError },
     #[snafu(display("{failed} of {all} conversions failed"))]

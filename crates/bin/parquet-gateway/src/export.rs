@@ -4,11 +4,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use promparquet_convert::{Control, ExportOptions, export_tsdb};
 use promparquet_objstore::OpenFor;
+use snafu::ResultExt;
 
 use crate::{
     bucket::BucketFlags,
     console::{self, Watch},
-    error::Error,
+    error::{Error, OutputSnafu},
     number::{show_bytes, show_count, show_time},
 };
 
@@ -47,6 +48,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
         storage_prefix: args.storage_prefix.as_deref(),
     };
     let bucket = flags.open(OpenFor::Reading)?;
+    let output = args.output.display().to_string();
+    std::fs::create_dir_all(&args.output).context(OutputSnafu { path: output })?;
     let control = Arc::new(Control::default());
     console::stop_at_signal(Arc::clone(&control));
     let watch = Watch::start(args.name.clone(), Arc::clone(&control));

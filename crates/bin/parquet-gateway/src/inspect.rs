@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
+use prometheus_chunks::{Encoding, sample_count};
+use prometheus_tsdb_block::{BlockFile, BlockReader, ChunkRef};
+use prometheus_tsdb_index::PostingsTable;
 use promparquet_convert::open_block;
 use promparquet_objstore::{Bucket, BucketConfig, ErrorKind, OpenFor};
 use promparquet_schema::{Column, cell, labels_file};
 use promparquet_shard::{ScanOptions, Shard, ShardFile};
-use prometheus_chunks::{Encoding, sample_count};
-use prometheus_tsdb_block::{BlockFile, BlockReader, ChunkRef};
-use prometheus_tsdb_index::PostingsTable;
 use ulid::Ulid;
 
 use crate::{
@@ -250,10 +250,7 @@ fn show_file(file: &ShardFile, top: usize) {
     let all = columns.len();
     columns.truncate(top);
     line(&format!("    largest columns ({} of {all}):", columns.len()));
-    line(&format!(
-        "    {:>12} {:>12} {:>7} {:>10}  {:<12} column",
-        "stored", "plain", "pages", "nulls", "codec"
-    ));
+    line(&format!("    {:>12} {:>12} {:>7} {:>10}  {:<12} column", "stored", "plain", "pages", "nulls", "codec"));
     for ((stored, plain), i) in columns {
         let (mut pages, mut nulls, mut codec, mut bloom) = (0, 0, String::new(), false);
         for (number, group) in metadata.row_groups().iter().enumerate() {

@@ -46,7 +46,9 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
             ("y", 31_536_000_000),
         ]
         .into_iter()
-        .find(|(unit, _)| rest.strip_prefix(unit).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphabetic())))
+        .find(|(unit, _)| {
+            rest.strip_prefix(unit).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphabetic()))
+        })
         .ok_or_else(expected)?;
         rest = &rest[unit.len()..];
         total = number.checked_mul(ms).and_then(|ms| total.checked_add(ms)).ok_or_else(expected)?;

@@ -11,7 +11,7 @@ use crate::{
     bucket::DATA_DIR,
     console::line,
     convert,
-    error::{Error, GenerateSnafu, QuickstartDirSnafu},
+    error::{Error, GenerateSnafu, OutputSnafu},
     inspect,
 };
 
@@ -67,10 +67,10 @@ async fn make_block() -> Result<PathBuf, Error> {
     let (to, made) = (dir.clone(), dir.with_extension("tmp"));
     let work = tokio::task::spawn_blocking(move || {
         let _ = std::fs::remove_dir_all(&made); // what an interrupted run left
-        std::fs::create_dir_all(&made).context(QuickstartDirSnafu { path: made.display().to_string() })?;
+        std::fs::create_dir_all(&made).context(OutputSnafu { path: made.display().to_string() })?;
         let spec = BlockSpec::new(SERIES).duration_ms(HOURS * 3_600_000).native_histograms(0.05);
         spec.write(&made).context(GenerateSnafu)?;
-        std::fs::rename(&made, &to).context(QuickstartDirSnafu { path: to.display().to_string() })
+        std::fs::rename(&made, &to).context(OutputSnafu { path: to.display().to_string() })
     });
     work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     Ok(dir)
@@ -78,7 +78,7 @@ async fn make_block() -> Result<PathBuf, Error> {
 
 /// The first directory with a shard.
 fn first_shard_set(parquet: &Path) -> Result<Option<String>, Error> {
-    let entries = std::fs::read_dir(parquet).context(QuickstartDirSnafu { path: parquet.display().to_string() })?;
+    let entries = std::fs::read_dir(parquet).context(OutputSnafu { path: parquet.display().to_string() })?;
     let is_set = |name: &String| parquet.join(promparquet_schema::labels_file(name, 0)).is_file();
     Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(is_set).min())
 }
