@@ -105,7 +105,7 @@ enum Preset {
     Small,
     /// 50,000 series, 2 hours every 15 s: 21.7 million samples
     Medium,
-    /// 20,000 series, 24 hours every 30 s: 34 million samples
+    /// 20,000 series, 24 hours every 30 s: 36 million samples
     Day,
     /// 200,000 series, 24 hours every 60 s: 233 million samples
     Large,

@@ -8,6 +8,7 @@
 //! pods come and go. Series are generated in the order of their labels, samples when they are encoded: memory is that of
 //! the targets (a fortieth of the series), of one metric in one cluster (100,000 series) and of the block writer.
 
+mod canonical;
 mod catalog;
 mod chunks;
 mod clock;
@@ -21,6 +22,7 @@ mod values;
 mod world;
 mod write;
 
+pub use canonical::canonical;
 pub use error::{Error, ErrorKind, Result};
 pub use inventory::SeriesIter;
 pub use spec::{BlockSpec, FloatEncoding};

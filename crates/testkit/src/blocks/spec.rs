@@ -14,6 +14,10 @@ use super::{
 /// 2025-01-01T00:00:00Z.
 const DEFAULT_START: TimestampMs = 1_735_689_600_000;
 const HOUR_MS: i64 = 3_600_000;
+/// The time of a ULID has 48 bits.
+const MAX_START: TimestampMs = 1 << 47;
+/// Ten years.
+const MAX_DURATION_MS: i64 = 87_600 * HOUR_MS;
 /// External label that tells replicas apart.
 const REPLICA_LABEL: &str = "prometheus_replica";
 
@@ -102,19 +106,19 @@ impl BlockSpec {
     /// 50,000 series over two hours every 15 s: 21.7 million samples.
     #[must_use]
     pub fn medium() -> Self {
-        Self::new(50_000).churn(0.14)
+        Self::new(50_000).churn(0.13)
     }
 
-    /// 20,000 series over a day every 30 s: 34 million samples.
+    /// 20,000 series over a day every 30 s: 36 million samples.
     #[must_use]
     pub fn day() -> Self {
-        Self::new(20_000).duration_ms(24 * HOUR_MS).interval_ms(30_000).churn(0.2).compaction_level(3)
+        Self::new(20_000).duration_ms(24 * HOUR_MS).interval_ms(30_000).churn(0.3).compaction_level(3)
     }
 
     /// 200,000 series over a day every 60 s: 233 million samples.
     #[must_use]
     pub fn large() -> Self {
-        Self::new(200_000).duration_ms(24 * HOUR_MS).interval_ms(60_000).churn(0.075).compaction_level(3)
+        Self::new(200_000).duration_ms(24 * HOUR_MS).interval_ms(60_000).churn(0.087).compaction_level(3)
     }
 
     /// Whatever is random follows from this number.
@@ -227,7 +231,8 @@ impl BlockSpec {
         self
     }
 
-    /// All series of the block with all their samples, generated without the block.
+    /// All series of the block with all their samples, generated without the block. Compare native histograms by
+    /// [`canonical`](super::canonical).
     ///
     /// # Panics
     /// If the specification makes no sense; see [`check`](Self::check).
@@ -256,15 +261,17 @@ impl BlockSpec {
     /// # Errors
     /// [`Invalid`](super::ErrorKind::Invalid), with the reason, if it cannot.
     pub fn check(&self) -> Result<()> {
-        let limit = i64::MAX / 4;
         let complaint = if self.series == 0 || self.series > 1 << 32 {
             format!("{} series; between 1 and 2^32 are possible", self.series)
         } else if self.interval_ms < 10 * MAX_JITTER_MS {
             format!("scrapes every {} ms; {} ms is the least", self.interval_ms, 10 * MAX_JITTER_MS)
-        } else if self.duration_ms < 2 * self.interval_ms || self.duration_ms > limit {
-            format!("a length of {} ms; at least two scrape intervals are needed", self.duration_ms)
-        } else if !(0..limit).contains(&self.start) {
-            format!("a start at {}", self.start)
+        } else if self.duration_ms / 2 < self.interval_ms || self.duration_ms > MAX_DURATION_MS {
+            format!(
+                "a length of {} ms; at least two scrape intervals and at most ten years are possible",
+                self.duration_ms
+            )
+        } else if !(0..=MAX_START).contains(&self.start) {
+            format!("a start at {}; between 0 and {MAX_START} is possible", self.start)
         } else if !(0.0..=1.0).contains(&self.churn) {
             format!("churn of {}; a part between 0 and 1 is expected", self.churn)
         } else if !(0.0..=0.95).contains(&self.native_histograms) {

@@ -122,9 +122,7 @@ impl Series {
         &self.labels
     }
 
-    /// Its samples, ascending by time. Histograms have the hint
-    /// [`Unknown`](prometheus_model::CounterResetHint::Unknown), or
-    /// [`Gauge`](prometheus_model::CounterResetHint::Gauge).
+    /// Its samples, ascending by time. Compare them with those of a block by [`canonical`](super::canonical).
     #[must_use]
     pub fn samples(&self) -> Samples {
         let seed = mix2(self.seed, self.labels.stable_hash());
@@ -209,9 +207,9 @@ enum Pace {
 impl Pace {
     fn draw(rng: &mut Rng) -> Self {
         match rng.below(100) {
-            0..12 => Self::Rare(2000),
-            12..22 => Self::Rare(20),
-            22..54 => Self::Often(1 + rng.below(30)),
+            0..10 => Self::Rare(2000),
+            10..18 => Self::Rare(20),
+            18..46 => Self::Often(1 + rng.below(30)),
             _ => Self::Often(30 + rng.below(3000)),
         }
     }

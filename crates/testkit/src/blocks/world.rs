@@ -371,7 +371,7 @@ impl<'a> Builder<'a> {
         // A life has at least ten scrapes, so that some succeed.
         let (least, length) = (12 * interval, end - start);
         if self.is_rolled() && length > 3 * least {
-            let most = (1 + length / 14_400_000).min(length / (3 * least)) as u64;
+            let most = (1 + length / 21_600_000).min(length / (3 * least)) as u64;
             let pods = 2 + self.rng.below(most) as i64;
             let part = length / pods;
             let cuts: Vec<_> = (1..pods)
