@@ -13,11 +13,11 @@ use std::{
     },
 };
 
-use promparquet_schema::{CHUNKS_SCHEMA_ROOT, Column, DataColumns, cell};
 use prometheus_tsdb_block::{
     Borders, ChunkRef, ChunkSource, MergeCounts, MergeOptions, RawChunk, SeriesMerger, SeriesPart,
 };
 use prometheus_tsdb_index::{ChunkMeta, SeriesRef};
+use promparquet_schema::{CHUNKS_SCHEMA_ROOT, Column, DataColumns, cell};
 
 use crate::{
     control::Control,
@@ -25,7 +25,7 @@ use crate::{
     options::Options,
     output::Output,
     parquet_file::{Compressor, FileColumn, FileWriter, Page, value_page},
-    rows::{Rows, ShardRows, Source},
+    rows::{Rows, ShardJob, ShardRows, Source},
 };
 
 /// Most rows in a batch: beyond it nothing is gained.
@@ -43,16 +43,8 @@ pub(crate) struct Memory {
 /// Batches that a worker may be ahead of the file, for each worker.
 pub(crate) const BATCHES_AHEAD: usize = 2;
 
-pub(crate) fn write(
-    source: &Source<'_>,
-    rows: &Rows,
-    shard: &ShardRows,
-    data_columns: DataColumns,
-    options: &Options,
-    memory: Memory,
-    control: &Control,
-    output: &mut Output,
-) -> Result<MergeCounts, Error> {
+pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> Result<MergeCounts, Error> {
+    let ShardJob { source, rows, shard, data_columns, options, control } = job;
     let compression = options.chunks_compression;
     // `s_data_10` stands before `s_data_2`: columns are in byte order of their names.
     let mut order: Vec<(String, u32)> = (0..data_columns.count()).map(|i| (Column::Data(i).name(), i)).collect();
@@ -62,8 +54,7 @@ pub(crate) fn write(
     for (position, (_, i)) in order.iter().enumerate() {
         position_of[*i as usize] = position;
     }
-    let mut file =
-        FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, memory.spill_after_bytes)?;
+    let mut file = FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, memory.spill_after_bytes)?;
     let batches = cut_batches(rows, shard, memory.batch_bytes);
     let job = Job { source, rows, data_columns, options, position_of: &position_of };
     let mut counts = MergeCounts::default();
@@ -181,7 +172,12 @@ fn in_parallel(
     })
 }
 
-fn work(job: Job<'_>, batches: &[Batch], take: impl Fn() -> Option<usize>, done: &Sender<(usize, Result<Encoded, Error>)>) {
+fn work(
+    job: Job<'_>,
+    batches: &[Batch],
+    take: impl Fn() -> Option<usize>,
+    done: &Sender<(usize, Result<Encoded, Error>)>,
+) {
     let mut worker = Worker::new(job);
     while let Some(number) = take() {
         let result = match &mut worker {
@@ -312,15 +308,14 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let tombstones = block.tombstones()?;
-            block
-                .read_series(&series, |place, series, entry| {
-                    let part = SeriesPart { block: number as u32, series };
-                    let deleted = tombstones.of(series);
-                    let chunks = entry.chunks.iter().zip(0..).filter(|(meta, _)| source.concerns(meta, deleted));
-                    let row = row_of[place];
-                    wanted.extend(chunks.map(|(meta, ordinal)| Wanted { row, part, ordinal, meta: *meta }));
-                    Ok(ControlFlow::Continue(()))
-                })?;
+            block.read_series(&series, |place, series, entry| {
+                let part = SeriesPart { block: number as u32, series };
+                let deleted = tombstones.of(series);
+                let chunks = entry.chunks.iter().zip(0..).filter(|(meta, _)| source.concerns(meta, deleted));
+                let row = row_of[place];
+                wanted.extend(chunks.map(|(meta, ordinal)| Wanted { row, part, ordinal, meta: *meta }));
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
         if !wanted.is_sorted_by_key(|w| w.row) {
             wanted.sort_by_key(|w| w.row);

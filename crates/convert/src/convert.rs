@@ -9,10 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use promparquet_objstore::Bucket;
-use promparquet_schema::{DataColumns, chunks_file, labels_file};
 use prometheus_model::TimeRange;
 use prometheus_tsdb_block::{BlockReader, MergeCounts, MergedSymbols};
+use promparquet_objstore::Bucket;
+use promparquet_schema::{DataColumns, chunks_file, labels_file};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     options::Options,
     output::Output,
     report::{ChunkCounts, Report, ShardReport, peak_memory_bytes},
-    rows::{Rows, ShardRows, Source},
+    rows::{Rows, ShardJob, ShardRows, Source},
 };
 
 /// Most data columns: a year of hours, or twenty of days.
@@ -153,6 +153,8 @@ fn plan_memory(
     Ok(Memory { batch_bytes: batch_bytes as u64, spill_after_bytes: pipeline / 4 })
 }
 
+type ShardResult = Result<(ShardReport, MergeCounts), Error>;
+
 struct Conversion<'a> {
     source: &'a Source<'a>,
     rows: &'a Rows,
@@ -166,8 +168,7 @@ struct Conversion<'a> {
 
 impl Conversion<'_> {
     fn write_shards(&self, shards: &[ShardRows]) -> Result<(Vec<ShardReport>, MergeCounts), Error> {
-        let results: Vec<Mutex<Option<Result<(ShardReport, MergeCounts), Error>>>> =
-            shards.iter().map(|_| Mutex::new(None)).collect();
+        let results: Vec<Mutex<Option<ShardResult>>> = shards.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let write_all = || {
             loop {
@@ -207,16 +208,14 @@ impl Conversion<'_> {
         }
     }
 
-    fn write_shard(&self, number: u32, shard: &ShardRows) -> Result<(ShardReport, MergeCounts), Error> {
+    fn write_shard(&self, number: u32, shard: &ShardRows) -> ShardResult {
         let Self { source, rows, data_columns, options, memory, control, .. } = *self;
-        let labels = || {
-            self.write_file(&labels_file(&options.name, number), |output| {
-                crate::labels_file::write(source, rows, shard, data_columns, options, control, output)
-            })
-        };
+        let job = ShardJob { source, rows, shard, data_columns, options, control };
+        let labels =
+            || self.write_file(&labels_file(&options.name, number), |output| crate::labels_file::write(job, output));
         let chunks = || {
             self.write_file(&chunks_file(&options.name, number), |output| {
-                crate::chunks_file::write(source, rows, shard, data_columns, options, memory, control, output)
+                crate::chunks_file::write(job, memory, output)
             })
         };
         let (labels, chunks) = if options.read_concurrency.get() == 1 {
@@ -245,11 +244,7 @@ impl Conversion<'_> {
     }
 
     /// Uploads what `write` writes; the file is visible only if all of it succeeded. Returns its length too.
-    fn write_file<T>(
-        &self,
-        key: &str,
-        write: impl FnOnce(&mut Output) -> Result<T, Error>,
-    ) -> Result<(T, u64), Error> {
+    fn write_file<T>(&self, key: &str, write: impl FnOnce(&mut Output) -> Result<T, Error>) -> Result<(T, u64), Error> {
         let _runtime = self.runtime.enter();
         let upload = Arc::new(Mutex::new(self.bucket.upload(key)?));
         let (to, runtime) = (Arc::clone(&upload), self.runtime.clone());

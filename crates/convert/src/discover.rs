@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use promparquet_objstore::{Bucket, BlockInBucket, ErrorKind};
 use prometheus_model::{TimeRange, TimestampMs};
 use prometheus_tsdb_block::{BlockFiles, BlockMeta, BlockReader, LocalBlock, MAX_META_BYTES, ReadOptions};
+use promparquet_objstore::{BlockInBucket, Bucket, ErrorKind};
 use tokio::runtime::Handle;
 use ulid::Ulid;
 

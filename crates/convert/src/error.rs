@@ -33,7 +33,9 @@ pub enum ErrorKind {
 pub(crate) enum Inner {
     #[snafu(display("{option}: expected {expected}, found {found}"))]
     InvalidOption { option: &'static str, expected: &'static str, found: String },
-    #[snafu(display("a page of {bytes} bytes does not fit Parquet's limit of 2^31 - 1: use smaller pages or row groups"))]
+    #[snafu(display(
+        "a page of {bytes} bytes does not fit Parquet's limit of 2^31 - 1: use smaller pages or row groups"
+    ))]
     PageTooLarge { bytes: usize },
     #[snafu(display("{what}: {source}"))]
     Parquet { what: &'static str, source: parquet::errors::ParquetError },

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use parquet::bloom_filter::Sbbf;
-use promparquet_schema::{Column, DataColumns, LABELS_SCHEMA_ROOT, row_index, series_hash_cell};
 use prometheus_model::stable_hash;
+use promparquet_schema::{Column, LABELS_SCHEMA_ROOT, row_index, series_hash_cell};
 use rustc_hash::FxHashMap;
 use snafu::ResultExt;
 
@@ -17,7 +17,7 @@ use crate::{
         Compression, Compressor, FileColumn, FileWriter, Page, PageBounds, dictionary_page, label_page, lower_bound,
         prefix_page, upper_bound, value_page,
     },
-    rows::{LABEL_BATCH_ROWS, LabelBatch, Rows, ShardRows, Source},
+    rows::{LABEL_BATCH_ROWS, LabelBatch, Rows, ShardJob, ShardRows, Source},
 };
 
 /// False positives of a bloom filter; about ten bits for each value, as in `parquet-go`.
@@ -26,15 +26,8 @@ const BLOOM_FILTER_FPP: f64 = 0.01;
 /// Pages of labels are kept in memory until their row group is complete: they are small.
 const SPILL_AFTER_BYTES: usize = usize::MAX;
 
-pub(crate) fn write(
-    source: &Source<'_>,
-    rows: &Rows,
-    shard: &ShardRows,
-    data_columns: DataColumns,
-    options: &Options,
-    control: &Control,
-    output: &mut Output,
-) -> Result<(), Error> {
+pub(crate) fn write(job: ShardJob<'_>, output: &mut Output) -> Result<(), Error> {
+    let ShardJob { source, rows, shard, data_columns, options, control } = job;
     let compression = options.labels_compression;
     let mut columns = Vec::with_capacity(shard.names.len() + 2);
     for &name in &shard.names {

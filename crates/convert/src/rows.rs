@@ -4,10 +4,10 @@ use std::ops::{ControlFlow, Range};
 
 use prometheus_model::{TimeRange, TimestampMs};
 use prometheus_tsdb_block::{
-    BlockReader, ChunkRef, ChunkSource, Intervals, MergeOptions, MergedSeries, MergedSymbols, SeriesMerger,
-    SeriesPart,
+    BlockReader, ChunkRef, ChunkSource, Intervals, MergeOptions, MergedSeries, MergedSymbols, SeriesMerger, SeriesPart,
 };
 use prometheus_tsdb_index::{ChunkMeta, LabelRef, SeriesRef};
+use promparquet_schema::DataColumns;
 
 use crate::{
     control::Control,
@@ -53,6 +53,17 @@ pub(crate) struct Rows {
     is_name: Vec<bool>,
     /// Series of all blocks.
     pub(crate) series_in: u64,
+}
+
+/// What the writers of a shard's two files have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct ShardJob<'a> {
+    pub(crate) source: &'a Source<'a>,
+    pub(crate) rows: &'a Rows,
+    pub(crate) shard: &'a ShardRows,
+    pub(crate) data_columns: DataColumns,
+    pub(crate) options: &'a Options,
+    pub(crate) control: &'a Control,
 }
 
 /// A shard and its row groups.
@@ -116,11 +127,10 @@ impl Source<'_> {
                 });
             }
             let mut any = false;
-            merger
-                .merge(&mut chunks, |_| {
-                    any = true;
-                    Ok::<_, prometheus_tsdb_block::Error>(())
-                })?;
+            merger.merge(&mut chunks, |_| {
+                any = true;
+                Ok::<_, prometheus_tsdb_block::Error>(())
+            })?;
             if any {
                 return Ok(true);
             }
@@ -182,7 +192,9 @@ impl Rows {
                 continue;
             }
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            if again && let Some(row) = rows.rows.last_mut().filter(|row| row.first_part + row.parts == first_part as u32) {
+            if again
+                && let Some(row) = rows.rows.last_mut().filter(|row| row.first_part + row.parts == first_part as u32)
+            {
                 row.parts += parts as u32;
                 row.bytes = row.bytes.saturating_add(bytes);
                 continue;
@@ -247,7 +259,8 @@ impl Rows {
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let all_names = || (0..).zip(&self.is_name).filter(|(_, is)| **is).map(|(symbol, _)| symbol).collect::<Vec<u32>>();
+        let all_names =
+            || (0..).zip(&self.is_name).filter(|(_, is)| **is).map(|(symbol, _)| symbol).collect::<Vec<u32>>();
         let names = all_names();
         let group_rows = options.row_group_rows.get() as usize;
         let max_groups = options.row_groups_per_shard.map_or(usize::MAX, |n| n.get() as usize);
@@ -383,7 +396,8 @@ impl SizeEstimate {
     fn next_series(&mut self, chunks: &[ChunkMeta], rows: &mut [Row]) {
         let row = self.row.take().and_then(|row| rows.get_mut(row));
         if let (Some(row), Some(last)) = (row, self.last) {
-            let bytes = chunks.first().map_or(TYPICAL_CHUNK_BYTES, |first| Self::distance(last, ChunkRef(first.reference)));
+            let bytes =
+                chunks.first().map_or(TYPICAL_CHUNK_BYTES, |first| Self::distance(last, ChunkRef(first.reference)));
             row.bytes = row.bytes.saturating_add(bytes as u32);
         }
         self.last = chunks.last().map(|chunk| ChunkRef(chunk.reference));
@@ -423,14 +437,13 @@ impl LabelBatch {
                 continue;
             }
             let (labels, of_row) = (&mut self.labels, &mut self.of_row);
-            block
-                .read_series(&wanted, |place, _, entry| {
-                    let start = labels.len();
-                    labels.extend_from_slice(&entry.labels);
-                    source.symbols.renumber(number, &mut labels[start..]);
-                    of_row[places[place]] = start..labels.len();
-                    Ok(ControlFlow::Continue(()))
-                })?;
+            block.read_series(&wanted, |place, _, entry| {
+                let start = labels.len();
+                labels.extend_from_slice(&entry.labels);
+                source.symbols.renumber(number, &mut labels[start..]);
+                of_row[places[place]] = start..labels.len();
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
         Ok(())
     }

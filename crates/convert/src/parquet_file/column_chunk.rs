@@ -132,11 +132,15 @@ impl ColumnChunk {
         bloom_filter: Option<(u64, u32)>,
     ) -> Result<(ColumnChunkMetaData, ColumnIndexMetaData, OffsetIndexMetaData), Error> {
         let mut encodings = vec![self.encoding];
-        let data_stats = PageEncodingStats { page_type: PageType::DATA_PAGE_V2, encoding: self.encoding, count: self.data_pages };
+        let data_stats =
+            PageEncodingStats { page_type: PageType::DATA_PAGE_V2, encoding: self.encoding, count: self.data_pages };
         let mut stats = vec![data_stats];
         if self.dictionary_offset.is_some() {
             encodings = vec![Encoding::PLAIN, Encoding::RLE, self.encoding];
-            stats.insert(0, PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 });
+            stats.insert(
+                0,
+                PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 },
+            );
         }
         let mut column_index = self.column_index;
         column_index.set_boundary_order(self.order.boundary_order());

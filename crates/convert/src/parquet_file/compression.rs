@@ -33,13 +33,9 @@ impl ZstdLevel {
     /// If it is not in 1 to 22.
     pub fn new(level: u8) -> Result<Self, Error> {
         if !(1..=22).contains(&level) {
-            return Err(InvalidOptionSnafu {
-                option: "zstd level",
-                expected: "1 to 22",
-                found: level.to_string(),
-            }
-            .build()
-            .into());
+            return Err(InvalidOptionSnafu { option: "zstd level", expected: "1 to 22", found: level.to_string() }
+                .build()
+                .into());
         }
         Ok(Self(level))
     }
@@ -96,7 +92,7 @@ pub(crate) struct Compressor {
 
 enum State {
     None,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -104,7 +100,7 @@ impl Compressor {
     pub(crate) fn new(compression: Compression) -> Result<Self, Error> {
         let state = match compression {
             Compression::None => State::None,
-            Compression::Snappy => State::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => State::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::Zstd(level) => State::Zstd(
                 zstd::bulk::Compressor::new(level.0.into())
                     .map_err(|e| InternalSnafu { what: format!("zstd context: {e}") }.build())?,

@@ -39,7 +39,9 @@ fn put_block(deltas: &mut [i64], out: &mut Vec<u8>) {
         out[widths_at + i] = width as u8;
         // At most 7 bits wait in `buffer` when up to 32 more come in.
         let (mut buffer, mut filled) = (0_u64, 0);
-        for value in miniblock.iter().map(|delta| (delta - min).cast_unsigned()).chain(std::iter::repeat(0)).take(MINIBLOCK) {
+        for value in
+            miniblock.iter().map(|delta| (delta - min).cast_unsigned()).chain(std::iter::repeat(0)).take(MINIBLOCK)
+        {
             buffer |= value << filled;
             filled += width;
             while filled >= 8 {

@@ -21,10 +21,7 @@ use parquet::{
 use promparquet_schema::{Column, DataColumns, Encoding as ColumnEncoding};
 use snafu::ResultExt;
 
-use super::{
-    ColumnChunk, Compression, Page,
-    column_chunk::PageFacts,
-};
+use super::{ColumnChunk, Compression, Page, column_chunk::PageFacts};
 use crate::{
     error::{Error, ParquetSnafu, SpillSnafu, WriteSnafu},
     output::Output,
