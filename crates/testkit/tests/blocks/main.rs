@@ -1,4 +1,5 @@
 //! Generated blocks against their oracle: read back by our own reader, by promtool, and the command line tool.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests panic, and say aloud what they skip")]
 
 mod cli;
 mod content;
