@@ -270,7 +270,7 @@ impl Verifier<'_> {
                 for sample in decode(chunk.encoding, &chunk.data).map_err(|e| self.undecodable(candidate, &e))? {
                     let t = sample.timestamp;
                     if self.range.contains(t) && !is_deleted(t) {
-                        samples.insert(t, SourceSample { origin: Origin { part, position }, sample });
+                        samples.entry(t).or_insert(SourceSample { origin: Origin { part, position }, sample });
                     }
                     position += 1;
                 }

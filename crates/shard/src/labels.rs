@@ -80,3 +80,40 @@ impl LabelPage {
         (self.levels.len() as u64).saturating_add(self.indexes.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows 0, 3 and 4 of 6 have the entries 2, 0 and 1: levels bit-packed, indexes of 2 bits likewise.
+    fn page() -> LabelPage {
+        LabelPage::new(Bytes::from_static(&[3, 0b01_1001]), &Bytes::from_static(&[2, 3, 0b01_0010, 0]), 6).unwrap()
+    }
+
+    #[test]
+    fn rows_in_order() {
+        let mut page = page();
+        let all: Vec<_> = (0..6).map(|_| page.take().unwrap()).collect();
+        assert_eq!(all, [Some(2), None, None, Some(0), Some(1), None]);
+        assert!(page.finish().is_ok());
+    }
+
+    #[test]
+    fn no_value_is_passed_over() {
+        let mut page = page();
+        assert_eq!(page.take().unwrap(), Some(2));
+        page.advance(3).unwrap();
+        assert_eq!(page.clone().take().unwrap(), Some(0));
+        let fault = page.clone().advance(4).unwrap_err();
+        assert!(format!("{fault:?}").contains("rows 3 to 4 of the page without a value"), "{fault:?}");
+        assert!(page.finish().is_err());
+    }
+
+    #[test]
+    fn a_page_without_values_needs_no_indexes() {
+        let mut page = LabelPage::new(Bytes::from_static(&[200, 1, 0]), &Bytes::new(), 100).unwrap();
+        assert_eq!(page.take().unwrap(), None);
+        page.finish().unwrap();
+        assert!(LabelPage::new(Bytes::new(), &Bytes::from_static(&[33]), 1).is_err());
+    }
+}

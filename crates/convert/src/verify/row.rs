@@ -61,3 +61,69 @@ pub(super) fn read_row<'a>(columns: DataColumns, cells: impl Iterator<Item = (u3
 fn column_of(columns: DataColumns, t: TimestampMs) -> u64 {
     if t < columns.min_time() { 0 } else { t.abs_diff(columns.min_time()) / columns.duration_ms() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use prometheus_chunks::XorEncoder;
+    use prometheus_model::TimeRange;
+
+    use super::*;
+
+    fn columns() -> DataColumns {
+        DataColumns::new(TimeRange::new(100, 400).unwrap(), NonZeroU64::new(100).unwrap()).unwrap()
+    }
+
+    fn put(cell: &mut Vec<u8>, min: i64, max: i64, times: &[i64]) {
+        let mut encoder = XorEncoder::new();
+        times.iter().for_each(|t| encoder.push(*t, 1.0).unwrap());
+        cell::put_header(1, min, max, encoder.bytes().len() as u32, cell);
+        cell.extend(encoder.bytes());
+    }
+
+    fn read(cells: &[(u32, Vec<(i64, i64, &[i64])>)]) -> Result<Vec<i64>, String> {
+        let encode = |chunks: &Vec<(i64, i64, &[i64])>| {
+            let mut cell = Vec::new();
+            chunks.iter().for_each(|(min, max, times)| put(&mut cell, *min, *max, times));
+            cell
+        };
+        let cells: Vec<_> = cells.iter().map(|(column, chunks)| (*column, encode(chunks))).collect();
+        let row = read_row(columns(), cells.iter().map(|(column, cell)| (*column, cell.as_slice())))?;
+        Ok(row.samples.iter().map(|s| s.timestamp).collect())
+    }
+
+    #[test]
+    fn good_rows() {
+        let good = read(&[
+            (0, vec![(100, 110, &[100, 110]), (120, 120, &[120])]),
+            (1, vec![]),
+            (2, vec![(300, 399, &[300, 399])]),
+        ]);
+        assert_eq!(good.unwrap(), [100, 110, 120, 300, 399]);
+    }
+
+    #[test]
+    fn each_thing_that_can_be_wrong() {
+        for (cells, expected) in [
+            (vec![(0, vec![(150, 210, &[150, 210][..])])], "a sample at 210, which belongs into column 1"),
+            (vec![(1, vec![(150, 160, &[150, 160][..])])], "a sample at 150, which belongs into column 0"),
+            (vec![(0, vec![(150, 161, &[150, 160][..])])], "its samples are from 150 to 160"),
+            (vec![(0, vec![(149, 160, &[150, 160][..])])], "its samples are from 150 to 160"),
+            (vec![(0, vec![(150, 160, &[150, 155, 155, 160][..])])], "a sample at 155 after one at 155"),
+            (vec![(0, vec![(150, 160, &[][..])])], "no samples"),
+            (
+                vec![(0, vec![(150, 160, &[150, 160][..]), (155, 165, &[155, 165][..])])],
+                "not in order of encoding and time",
+            ),
+            (vec![(0, vec![(150, 160, &[150, 160][..])]), (0, vec![(160, 160, &[160][..])])], "two samples at 160"),
+        ] {
+            let error = read(&cells).unwrap_err();
+            assert!(error.contains(expected), "expected {expected:?}, found {error:?}");
+        }
+        let mut cell = Vec::new();
+        put(&mut cell, 150, 150, &[150]);
+        cell.pop();
+        assert!(read_row(columns(), [(0, cell.as_slice())].into_iter()).unwrap_err().contains("chunk cell at byte"));
+    }
+}

@@ -111,3 +111,77 @@ proptest! {
         });
     }
 }
+
+/// Shards of a block that differs in one thing, held against the block that they should be of.
+#[test]
+fn verification_finds_every_kind_of_difference() {
+    let histogram = |count: u64, hint| {
+        let h = Histogram {
+            counter_reset_hint: hint,
+            count,
+            positive_spans: vec![Span { offset: 1, length: 1 }],
+            positive_buckets: vec![count as i64],
+            ..Histogram::default()
+        };
+        Value::Histogram(Box::new(h))
+    };
+    let at = |timestamp: i64, value| Sample { timestamp, start_timestamp: 0, value };
+    let original: Vec<(Labels, Vec<Sample>)> = vec![
+        (labels(0), (0..300).map(|t| at(t * 10, Value::Float(t as f64))).collect()),
+        (labels(1), (0..9).map(|t| at(t * 10, Value::Float(-0.0))).collect()),
+        (labels(3), (0..20).map(|t| at(t * 10, histogram(t as u64, CounterResetHint::Unknown))).collect()),
+    ];
+    let write = |series: &[(Labels, Vec<Sample>)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let ulid = write_block(dir.path(), Ulid::from_parts(1, 1), series).unwrap().ulid;
+        let block = open_block(&dir.path().join(ulid.to_string()));
+        (dir, block)
+    };
+    type Edit = fn(&mut Vec<(Labels, Vec<Sample>)>);
+    let gauge: Edit = |s| {
+        for sample in &mut s[2].1 {
+            if let Value::Histogram(h) = &mut sample.value {
+                h.counter_reset_hint = CounterResetHint::Gauge;
+            }
+        }
+    };
+    let bucket_count: Edit = |s| {
+        if let Value::Histogram(h) = &mut s[2].1[7].value {
+            h.positive_buckets[0] += 1;
+        }
+    };
+    let edits: [(&str, Edit); 10] = [
+        ("sample at 1230: expected 123 (bits", |s| s[0].1[123].value = Value::Float(123.000_000_000_000_01)),
+        ("sample at 40: expected -0 (bits", |s| s[1].1[4].value = Value::Float(0.0)),
+        ("no sample at 1230", |s| drop(s[0].1.remove(123))),
+        ("no sample at 2990", |s| drop(s[0].1.pop())),
+        ("a sample at 1235", |s| {
+            let copy = Sample { timestamp: 1235, ..s[0].1[123].clone() };
+            s[0].1.insert(124, copy);
+        }),
+        ("no sample at 1230", |s| s[0].1[123].timestamp += 1),
+        ("no row, although the source has a sample at 0", |s| drop(s.remove(1))),
+        ("not in the source", |s| s[1].0 = labels(5)),
+        ("sample at 70: expected Histogram", bucket_count),
+        ("Gauge, but the source says", gauge),
+    ];
+    runtime().block_on(async {
+        let control = Arc::new(Control::default());
+        let check = async |series: &[(Labels, Vec<Sample>)]| {
+            let (_dir, block) = write(series);
+            let bucket = memory_bucket();
+            convert(vec![block], None, bucket.clone(), Options::default(), Arc::clone(&control)).await.unwrap();
+            let (_dir, source) = write(&original);
+            let options = VerifyOptions::default();
+            verify(vec![source], bucket, "block".into(), options, Arc::clone(&control)).await
+        };
+        assert_eq!(check(&original).await.unwrap().histograms, 20);
+        for (expected, edit) in edits {
+            let mut edited = original.clone();
+            edit(&mut edited);
+            let error = check(&edited).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.to_string().contains(expected), "expected {expected:?}, found {error}");
+        }
+    });
+}
