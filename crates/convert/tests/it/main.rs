@@ -1,9 +1,13 @@
 //! Conversion, verification and export, held to fixtures that the Go library wrote and to Prometheus' blocks.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking, and say aloud what they skip")]
 
+mod blocks;
 mod damage;
+mod damaged_blocks;
 mod fixtures;
 mod go_files;
+mod golden;
 mod io;
 mod merged;
+mod overlaps;
 mod round_trip;
