@@ -202,11 +202,10 @@ impl<'a> ColumnScan<'a> {
         Ok(())
     }
 
-    /// The page that holds `row`, which has been read.
-    fn page_of(&mut self, row: u32) -> Option<(&Page, &mut Content)> {
+    /// Which of the pages that have been read holds `row`.
+    fn page_at(&self, row: u32) -> Option<usize> {
         let at = self.pages.partition_point(|(page, _)| page.rows.end <= row);
-        let (page, content) = self.pages.get_mut(at).filter(|(page, _)| page.rows.start <= row)?;
-        Some((page, content))
+        self.pages.get(at).filter(|(page, _)| page.rows.start <= row).map(|_| at)
     }
 
     fn decode(&mut self, decoder: &mut PageDecoder, wanted: Wanted, bytes: &Bytes) -> Result<()> {
@@ -232,7 +231,8 @@ impl<'a> ColumnScan<'a> {
 
     /// The label's value in `row`, which the row index says it has. Rows are asked for in ascending order.
     fn label(&mut self, row: u32) -> Result<&str> {
-        let Some((page, content)) = self.page_of(row) else { return Err(self.missing(row)) };
+        let at = self.page_at(row);
+        let Some((page, content)) = at.and_then(|at| self.pages.get_mut(at)) else { return Err(self.missing(row)) };
         let (offset, in_page) = (page.bytes.start, row.saturating_sub(page.rows.start));
         let index = match content {
             Content::Labels(labels) => labels.advance(in_page).and_then(|()| labels.take()),
@@ -255,13 +255,13 @@ impl<'a> ColumnScan<'a> {
         std::str::from_utf8(value).map_err(|e| corrupt("a label value in UTF-8".into(), e.to_string()))
     }
 
-    fn value(&mut self, row: u32) -> Result<&[u8]> {
-        let place = self.place(Some(row.into()), None);
-        let value = self.page_of(row).and_then(|(page, content)| match content {
+    fn value(&self, row: u32) -> Result<&[u8]> {
+        let page = self.page_at(row).and_then(|at| self.pages.get(at));
+        let value = page.and_then(|(page, content)| match content {
             Content::Values(values) => values.get(row.checked_sub(page.rows.start)? as usize),
             Content::Labels(_) => None,
         });
-        value.ok_or_else(|| Error::corrupt(place, "a value", "none"))
+        value.ok_or_else(|| self.missing(row))
     }
 
     #[cold]
@@ -444,7 +444,7 @@ impl<'a> RowScan<'a> {
         let in_shard = self.rows_before.saturating_add(row.into());
         let place = |column| Place { row: Some(in_shard), ..file.place_of(column, Some(self.row_group)) };
         let index_column = self.shard.row_index_position();
-        let cell = match self.columns.get_mut(index_column) {
+        let cell = match self.columns.get(index_column) {
             Some(column) => column.value(row)?,
             None => &[],
         };
@@ -472,7 +472,7 @@ impl<'a> RowScan<'a> {
         self.indexes = indexes;
         let hash = labels.stable_hash();
         if let Some(column) = self.shard.series_hash_position() {
-            let found = match self.columns.get_mut(column) {
+            let found = match self.columns.get(column) {
                 Some(column) => column.value(row)?,
                 None => &[],
             };

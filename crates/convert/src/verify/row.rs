@@ -82,8 +82,11 @@ mod tests {
         cell.extend(encoder.bytes());
     }
 
-    fn read(cells: &[(u32, Vec<(i64, i64, &[i64])>)]) -> Result<Vec<i64>, String> {
-        let encode = |chunks: &Vec<(i64, i64, &[i64])>| {
+    /// First and last time as the header says, and the timestamps.
+    type Chunk<'a> = (i64, i64, &'a [i64]);
+
+    fn read(cells: &[(u32, Vec<Chunk<'_>>)]) -> Result<Vec<i64>, String> {
+        let encode = |chunks: &Vec<Chunk<'_>>| {
             let mut cell = Vec::new();
             chunks.iter().for_each(|(min, max, times)| put(&mut cell, *min, *max, times));
             cell
