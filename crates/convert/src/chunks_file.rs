@@ -24,7 +24,7 @@ use crate::{
     error::{CellTooLargeSnafu, Error, InternalSnafu},
     options::Options,
     output::Output,
-    parquet_file::{Compressor, FileColumn, FileWriter, Page, value_page},
+    parquet_file::{Compressor, FileColumn, FileWriter, Page, Spill, value_page},
     rows::{Rows, ShardJob, ShardRows, Source},
 };
 
@@ -54,7 +54,8 @@ pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> R
     for (position, (_, i)) in order.iter().enumerate() {
         position_of[*i as usize] = position;
     }
-    let mut file = FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, memory.spill_after_bytes)?;
+    let spill = Spill { after_bytes: memory.spill_after_bytes, dir: &options.temp_dir };
+    let mut file = FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, spill)?;
     let batches = cut_batches(rows, shard, memory.batch_bytes);
     let job = Job { source, rows, data_columns, options, position_of: &position_of };
     let mut counts = MergeCounts::default();
@@ -308,11 +309,16 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let tombstones = block.tombstones()?;
+            // Faulty writers give a series in several pieces, one after the other: ordinals go on from one to the next,
+            // with a gap, because no piece's chunk was written to follow another's.
+            let (mut row_before, mut next_ordinal) = (None, 0_u32);
             block.read_series(&series, |place, series, entry| {
                 let part = SeriesPart { block: number as u32, series };
                 let deleted = tombstones.of(series);
-                let chunks = entry.chunks.iter().zip(0..).filter(|(meta, _)| source.concerns(meta, deleted));
                 let row = row_of[place];
+                let first = if row_before == Some(row) { next_ordinal.saturating_add(1) } else { 0 };
+                (row_before, next_ordinal) = (Some(row), first.saturating_add(entry.chunks.len() as u32));
+                let chunks = entry.chunks.iter().zip(first..).filter(|(meta, _)| source.concerns(meta, deleted));
                 wanted.extend(chunks.map(|(meta, ordinal)| Wanted { row, part, ordinal, meta: *meta }));
                 Ok(ControlFlow::Continue(()))
             })?;

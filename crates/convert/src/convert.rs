@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Most data columns: a year of hours, or twenty of days.
-const MAX_DATA_COLUMNS: u32 = 8784;
+const MAX_DATA_COLUMNS: u64 = 8784;
 /// What the process needs besides what is planned for.
 const BASE_MEMORY_BYTES: usize = 24 << 20;
 /// Least memory for what waits between the stages.
@@ -106,26 +106,28 @@ fn convert_blocking(
 fn data_columns(source: &Source<'_>, rows: &Rows, options: &Options) -> Result<Option<DataColumns>, Error> {
     let Some((first, last)) = rows.times.filter(|_| rows.len() > 0) else { return Ok(None) };
     let (mut start, mut end) = (first, last.saturating_add(1));
-    for block in source.blocks {
+    // A block that gives nothing, an empty one for instance, whose meta may say 1970, must not widen the shards.
+    for (block, _) in source.blocks.iter().zip(rows.blocks_used(source.blocks.len())).filter(|(_, used)| *used) {
         if let Ok(range) = block.meta().time_range() {
             (start, end) = (start.min(range.start()), end.max(range.end()));
         }
     }
     let covered = TimeRange::new(start, end).ok().and_then(|covered| covered.intersect(source.range));
     let Some(covered) = covered else { return Ok(None) };
-    let columns = DataColumns::new(covered, options.data_column_duration_ms)?;
-    if columns.count() > MAX_DATA_COLUMNS {
+    let duration_ms = options.data_column_duration_ms;
+    let columns = covered.duration_ms().div_ceil(duration_ms.get());
+    if columns > MAX_DATA_COLUMNS {
         return Err(TooManyDataColumnsSnafu {
             min_time: covered.start(),
             max_time: covered.last(),
-            columns: columns.count(),
-            duration_ms: options.data_column_duration_ms.get(),
+            columns,
+            duration_ms: duration_ms.get(),
             limit: MAX_DATA_COLUMNS,
         }
         .build()
         .into());
     }
-    Ok(Some(columns))
+    Ok(Some(DataColumns::new(covered, duration_ms)?))
 }
 
 /// Shares the budget between what grows with the number of series and what waits between the stages.
@@ -254,7 +256,10 @@ impl Conversion<'_> {
         });
         let written = write(&mut output);
         let written = match (output.take_failure(), written) {
-            (Some(error), _) | (None, Err(error)) => Err(error),
+            (Some(error), _) | (None, Err(error)) => {
+                drop(output); // it holds the upload
+                Err(error)
+            }
             (None, Ok(written)) => output.finish().map(|bytes| (written, bytes)),
         };
         let upload = Arc::into_inner(upload).map(|upload| upload.into_inner().unwrap_or_else(PoisonError::into_inner));

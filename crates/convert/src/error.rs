@@ -69,13 +69,19 @@ pub(crate) enum Inner {
         "series {series} has {labels} labels; with the 2 columns of the system that is more than the column limit of {limit}"
     ))]
     TooManyLabels { series: String, labels: usize, limit: u32 },
+    #[snafu(display(
+        "series {series} has a sample at {} ms, the last millisecond there is, which no half-open time range holds: give a \
+         time range to leave it out",
+        i64::MAX
+    ))]
+    LastMillisecond { series: String },
     #[snafu(display("{what}: needs {needed} bytes of memory, allowed are {allowed}: raise the memory budget"))]
     Memory { what: &'static str, needed: usize, allowed: usize },
     #[snafu(display(
         "the samples reach from {min_time} to {max_time} ms, which makes {columns} data columns of {duration_ms} ms, more \
          than {limit}: give a time range, or longer columns"
     ))]
-    TooManyDataColumns { min_time: i64, max_time: i64, columns: u32, duration_ms: u64, limit: u32 },
+    TooManyDataColumns { min_time: i64, max_time: i64, columns: u64, duration_ms: u64, limit: u64 },
 }
 
 impl Error {
@@ -91,6 +97,7 @@ impl Error {
             | Inner::TooManyDataColumns { .. } => ErrorKind::LimitExceeded,
             Inner::Parquet { .. } | Inner::Internal { .. } => ErrorKind::Internal,
             Inner::Write { .. } | Inner::Spill { .. } => ErrorKind::Unavailable,
+            Inner::LastMillisecond { .. } => ErrorKind::Unsupported,
             Inner::Marker { .. } => ErrorKind::Corrupt,
             Inner::Cancelled => ErrorKind::Cancelled,
             Inner::Shard { source } => of_shard(source.kind()),

@@ -14,8 +14,8 @@ use crate::{
     options::Options,
     output::Output,
     parquet_file::{
-        Compression, Compressor, FileColumn, FileWriter, Page, PageBounds, dictionary_page, label_page, lower_bound,
-        prefix_page, upper_bound, value_page,
+        Compression, Compressor, FileColumn, FileWriter, Page, PageBounds, Spill, dictionary_page, label_page,
+        lower_bound, prefix_page, upper_bound, value_page,
     },
     rows::{LABEL_BATCH_ROWS, LabelBatch, Rows, ShardJob, ShardRows, Source},
 };
@@ -43,7 +43,8 @@ pub(crate) fn write(job: ShardJob<'_>, output: &mut Output) -> Result<(), Error>
     columns.push(FileColumn { column: Column::RowIndex, compression });
     // Hashes are random bytes: compressing them would cost time and space.
     columns.push(FileColumn { column: Column::SeriesHash, compression: Compression::None });
-    let mut file = FileWriter::new(output, LABELS_SCHEMA_ROOT, columns, &sorting, data_columns, SPILL_AFTER_BYTES)?;
+    let spill = Spill { after_bytes: SPILL_AFTER_BYTES, dir: &options.temp_dir };
+    let mut file = FileWriter::new(output, LABELS_SCHEMA_ROOT, columns, &sorting, data_columns, spill)?;
     let mut group = Group::new(source, shard, options)?;
     for range in &shard.row_groups {
         group.write(rows, range.clone(), &with_bloom_filter, control, &mut file)?;

@@ -11,7 +11,7 @@ use promparquet_schema::DataColumns;
 
 use crate::{
     control::Control,
-    error::{Error, TooManyLabelsSnafu},
+    error::{Error, LastMillisecondSnafu, TooManyLabelsSnafu},
     options::Options,
 };
 
@@ -91,7 +91,10 @@ impl Source<'_> {
 
     /// Whether a chunk can hold a sample to be converted.
     pub(crate) fn concerns(&self, chunk: &ChunkMeta, deleted: Intervals<'_>) -> bool {
-        self.range.overlaps_closed(chunk.min_time, chunk.max_time) && !deleted.covers(chunk.min_time, chunk.max_time)
+        // A range without its last millisecond; where all was asked for, that one must not be passed over in silence.
+        let all = self.range == TimeRange::ALL && chunk.max_time == TimestampMs::MAX;
+        (all || self.range.overlaps_closed(chunk.min_time, chunk.max_time))
+            && !deleted.covers(chunk.min_time, chunk.max_time)
     }
 
     /// Labels as text, for messages.
@@ -147,6 +150,8 @@ impl Rows {
         let mut keys: Vec<u32> = Vec::new();
         let mut series = MergedSeries::new(source.blocks, source.symbols, INDEX_WINDOW_BYTES)?;
         let mut previous: Vec<LabelRef> = Vec::new();
+        // Whether the last row is that of `previous`.
+        let mut is_row = false;
         let mut sizes: Vec<SizeEstimate> = source.blocks.iter().map(|_| SizeEstimate::default()).collect();
         let mut undecided = Vec::new();
         while series.advance()? {
@@ -155,10 +160,10 @@ impl Rows {
                 control.check()?;
             }
             // Faulty writers give the same labels twice in a row; that is one series.
-            let again = series.labels() == previous.as_slice() && !rows.rows.is_empty();
-            if !again {
+            if series.labels() != previous.as_slice() {
                 previous.clear();
                 previous.extend_from_slice(series.labels());
+                is_row = false;
             }
             let first_part = rows.parts.len();
             let mut certain = false;
@@ -171,6 +176,9 @@ impl Rows {
                 let mut concerned = false;
                 for (chunk, ordinal) in chunks.iter().zip(0_u32..).filter(|(c, _)| source.concerns(c, deleted)) {
                     concerned = true;
+                    if chunk.max_time == TimestampMs::MAX && source.range == TimeRange::ALL {
+                        return Err(LastMillisecondSnafu { series: source.describe(&previous) }.build().into());
+                    }
                     // There is a sample at either end of a chunk.
                     let kept = |t| source.range.contains(t) && !deleted.contains(t);
                     if kept(chunk.min_time) || kept(chunk.max_time) {
@@ -192,9 +200,7 @@ impl Rows {
                 continue;
             }
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            if again
-                && let Some(row) = rows.rows.last_mut().filter(|row| row.first_part + row.parts == first_part as u32)
-            {
+            if let Some(row) = rows.rows.last_mut().filter(|_| is_row) {
                 row.parts += parts as u32;
                 row.bytes = row.bytes.saturating_add(bytes);
                 continue;
@@ -203,6 +209,7 @@ impl Rows {
                 sizes[part.block as usize].row = Some(rows.rows.len());
             }
             rows.rows.push(Row { first_part: first_part as u32, parts: parts as u32, bytes });
+            is_row = true;
             for label in &previous {
                 rows.is_name[label.name as usize] = true;
             }
@@ -231,6 +238,13 @@ impl Rows {
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// For each of so many blocks, whether any row has a part there.
+    pub(crate) fn blocks_used(&self, blocks: usize) -> Vec<bool> {
+        let mut used = vec![false; blocks];
+        self.parts.iter().for_each(|part| used[part.block as usize] = true);
+        used
     }
 
     /// Bytes that this holds.

@@ -19,7 +19,7 @@ pub(crate) use column_chunk::ColumnChunk;
 pub(crate) use compression::Compressor;
 pub use compression::{Compression, ZstdLevel};
 pub(crate) use page::{Page, PageBounds, dictionary_page, label_page, prefix_page, value_page};
-pub(crate) use writer::{FileColumn, FileWriter};
+pub(crate) use writer::{FileColumn, FileWriter, Spill};
 
 #[cfg(test)]
 mod tests;

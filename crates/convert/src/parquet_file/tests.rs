@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU64,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -35,6 +36,10 @@ fn to_memory(write: impl FnOnce(&mut Output)) -> Bytes {
     let bytes = std::mem::take(&mut *bytes.lock().unwrap());
     assert_eq!(bytes.len() as u64, len);
     bytes.into()
+}
+
+fn spill(after_bytes: usize) -> Spill<'static> {
+    Spill { after_bytes, dir: Path::new("/tmp") }
 }
 
 fn data_columns() -> DataColumns {
@@ -80,7 +85,7 @@ fn labels_file(compression: Compression, rows_per_group: &[u32], page_rows: u32)
             FileColumn { column: Column::RowIndex, compression },
             FileColumn { column: Column::SeriesHash, compression: Compression::None },
         ];
-        let mut writer = FileWriter::new(output, "root", columns, &[0], data_columns(), 0).unwrap();
+        let mut writer = FileWriter::new(output, "root", columns, &[0], data_columns(), spill(0)).unwrap();
         let mut compressor = Compressor::new(compression).unwrap();
         let mut plain = Compressor::new(Compression::None).unwrap();
         let mut first = 0;
@@ -171,7 +176,7 @@ proptest! {
         let file = to_memory(|output| {
             let compression = Compression::Zstd(ZstdLevel::FASTEST);
             let columns = (0..3).map(|i| FileColumn { column: Column::Data(i), compression }).collect();
-            let mut writer = FileWriter::new(output, "root", columns, &[], data_columns(), spill_after).unwrap();
+            let mut writer = FileWriter::new(output, "root", columns, &[], data_columns(), spill(spill_after)).unwrap();
             let mut compressor = Compressor::new(compression).unwrap();
             for group in cells.chunks(150) {
                 for page in group.chunks(page_rows) {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Seek, SeekFrom, Write},
+    path::Path,
     sync::Arc,
 };
 
@@ -40,7 +41,7 @@ pub(crate) struct FileColumn {
 /// Writes one Parquet file, row group by row group.
 ///
 /// Pages of the first column of a row group go out at once. Those of later columns must wait until the columns before
-/// them are complete; they are kept in memory up to `spill_after_bytes`, then in an unnamed temporary file.
+/// them are complete; they are kept in memory, and beyond [`Spill::after_bytes`] in an unnamed temporary file.
 pub(crate) struct FileWriter<'a> {
     out: TrackedWrite<&'a mut Output>,
     columns: Vec<FileColumn>,
@@ -49,8 +50,17 @@ pub(crate) struct FileWriter<'a> {
     key_values: Vec<KeyValue>,
     row_groups: Vec<RowGroupMetaData>,
     indexes: Vec<Vec<(ColumnIndexMetaData, OffsetIndexMetaData)>>,
-    spill_after_bytes: usize,
+    spill: Spill<'a>,
     current: RowGroup,
+}
+
+/// Where pages of a row group wait for the columns before them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spill<'a> {
+    /// So many bytes wait in memory.
+    pub(crate) after_bytes: usize,
+    /// The rest waits in a file of this directory.
+    pub(crate) dir: &'a Path,
 }
 
 #[derive(Default)]
@@ -82,7 +92,7 @@ impl<'a> FileWriter<'a> {
         columns: Vec<FileColumn>,
         sorting: &[usize],
         data_columns: DataColumns,
-        spill_after_bytes: usize,
+        spill: Spill<'a>,
     ) -> Result<Self, Error> {
         let fields = columns.iter().map(|c| parquet_type(&c.column)).collect::<Result<_, _>>()?;
         let root = Type::group_type_builder(root).with_fields(fields).build();
@@ -100,7 +110,7 @@ impl<'a> FileWriter<'a> {
             key_values: key_values.to_vec(),
             row_groups: Vec::new(),
             indexes: Vec::new(),
-            spill_after_bytes,
+            spill,
             current: RowGroup::default(),
             columns,
         };
@@ -133,13 +143,13 @@ impl<'a> FileWriter<'a> {
             return Ok(());
         }
         let group = &mut self.current;
-        let place = if group.in_memory + page.len() <= self.spill_after_bytes {
+        let place = if group.in_memory + page.len() <= self.spill.after_bytes {
             group.in_memory += page.len();
             Place::Memory(page)
         } else {
             let file = match &mut group.spill {
                 Some(file) => file,
-                none => none.insert(tempfile::tempfile().context(SpillSnafu)?),
+                none => none.insert(tempfile::tempfile_in(self.spill.dir).context(SpillSnafu)?),
             };
             let offset = group.spilled;
             file.write_all(&page.header).and_then(|()| file.write_all(&page.body)).context(SpillSnafu)?;

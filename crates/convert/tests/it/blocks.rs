@@ -57,8 +57,7 @@ pub(crate) fn series_refs(block: &MemoryBlock) -> Vec<SeriesRef> {
 /// Deletes `[min, max]` from some series, given by their place in the block.
 pub(crate) fn delete(block: &mut MemoryBlock, deleted: &[(usize, TimestampMs, TimestampMs)]) {
     let refs = series_refs(block);
-    let stones: Tombstones =
-        deleted.iter().map(|&(series, min, max)| (refs[series], Interval { min, max })).collect();
+    let stones: Tombstones = deleted.iter().map(|&(series, min, max)| (refs[series], Interval { min, max })).collect();
     block.files_mut().insert(BlockFile::Tombstones, stones.encode().into());
 }
 

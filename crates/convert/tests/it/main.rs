@@ -6,7 +6,6 @@ mod damage;
 mod damaged_blocks;
 mod fixtures;
 mod go_files;
-mod golden;
 mod io;
 mod merged;
 mod overlaps;
