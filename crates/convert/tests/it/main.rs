@@ -6,6 +6,7 @@ mod damage;
 mod damaged_blocks;
 mod fixtures;
 mod go_files;
+mod golden;
 mod io;
 mod merged;
 mod overlaps;
