@@ -2,7 +2,7 @@
 //!
 //! `open` must be flat from 1,000 to 100,000 series; `symbols` and `postings_table` grow with the number of distinct
 //! strings and labels, and are read only when asked for. Series have 12 labels and 12 chunks each.
-#![expect(missing_docs, reason = "benchmark")]
+#![expect(clippy::unwrap_used, reason = "benchmark")]
 
 use std::{hint::black_box, io::Cursor};
 

@@ -23,8 +23,8 @@ use crate::{
     number::{bytes, duration_ms, show_bytes, show_count, show_time, time_ms},
 };
 
-/// Each block becomes its own shard set: <ULID>/<n>.labels.parquet and <ULID>/<n>.chunks.parquet, then the mark
-/// <ULID>/parquet-converter-mark.json (and a copy under parquet-markers/), by which a later run knows that the block is
+/// Each block becomes its own shard set: `<ULID>/<n>.labels.parquet` and `<ULID>/<n>.chunks.parquet`, then the mark
+/// `<ULID>/parquet-converter-mark.json` (and a copy under parquet-markers/), by which a later run knows that the block is
 /// done. Blocks are found by their meta.json; a Prometheus data directory will do. Nothing is written to the source.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
