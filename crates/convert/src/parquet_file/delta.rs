@@ -6,6 +6,8 @@
 //! miniblock := 32 values of `width` bits, little endian, each delta - min_delta
 //! ```
 
+use super::leb128::{put_uvarint, put_zigzag};
+
 const BLOCK: usize = 128;
 const MINIBLOCKS: usize = 4;
 const MINIBLOCK: usize = BLOCK / MINIBLOCKS;
@@ -52,16 +54,4 @@ fn put_block(deltas: &mut [i64], out: &mut Vec<u8>) {
         }
         // 32 values of any width end at a byte border.
     }
-}
-
-fn put_uvarint(out: &mut Vec<u8>, mut v: u64) {
-    while v >= 0x80 {
-        out.push((v & 0x7f) as u8 | 0x80);
-        v >>= 7;
-    }
-    out.push(v as u8);
-}
-
-fn put_zigzag(out: &mut Vec<u8>, v: i64) {
-    put_uvarint(out, ((v << 1) ^ (v >> 63)).cast_unsigned());
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod column_chunk;
 mod compression;
 mod delta;
+mod leb128;
 mod page;
 mod page_header;
 mod rle;

@@ -10,6 +10,8 @@
 
 use parquet::basic::{Encoding, PageType};
 
+use super::leb128::put_zigzag;
+
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
 const I32: u8 = 5;
@@ -74,12 +76,7 @@ impl<'a> Struct<'a> {
 
     fn i32(&mut self, id: u8, value: i32) {
         self.field(id, I32);
-        let mut zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned();
-        while zigzag >= 0x80 {
-            self.out.push((zigzag & 0x7f) as u8 | 0x80);
-            zigzag >>= 7;
-        }
-        self.out.push(zigzag as u8);
+        put_zigzag(self.out, value.into());
     }
 
     fn bool(&mut self, id: u8, value: bool) {

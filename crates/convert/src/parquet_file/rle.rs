@@ -7,6 +7,8 @@
 //! packed  := uvarint(groups << 1 | 1) bits         groups of eight values of `width` bits, little endian
 //! ```
 
+use super::leb128::put_uvarint;
+
 /// Shortest run of equal values that is worth a repeated run.
 const MIN_REPEAT: usize = 8;
 
@@ -82,14 +84,6 @@ impl<'a> RleWriter<'a> {
         self.end_repeats();
         self.flush_packed();
     }
-}
-
-fn put_uvarint(out: &mut Vec<u8>, mut v: u64) {
-    while v >= 0x80 {
-        out.push((v & 0x7f) as u8 | 0x80);
-        v >>= 7;
-    }
-    out.push(v as u8);
 }
 
 #[cfg(test)]
