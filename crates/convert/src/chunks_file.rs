@@ -36,12 +36,14 @@ const MAX_BATCH_ROWS: usize = 16 << 10;
 pub(crate) struct Memory {
     /// Bytes of chunks in a batch, as they are in the source.
     pub(crate) batch_bytes: u64,
+    /// Most batches that are encoded or wait for their turn, at least 1.
+    pub(crate) batches_in_flight: usize,
     /// Bytes of finished pages that wait in memory for the end of the row group.
     pub(crate) spill_after_bytes: usize,
 }
 
 /// Batches that a worker may be ahead of the file, for each worker.
-pub(crate) const BATCHES_AHEAD: usize = 2;
+const BATCHES_AHEAD: usize = 2;
 
 pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> Result<MergeCounts, Error> {
     let ShardJob { source, rows, shard, data_columns, options, control } = job;
@@ -79,7 +81,7 @@ pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> R
             append(batch, worker.encode(batch.rows.clone())?)?;
         }
     } else {
-        in_parallel(job, &batches, control, append)?;
+        in_parallel(job, &batches, memory.batches_in_flight, control, append)?;
     }
     file.finish()?;
     Ok(counts)
@@ -138,16 +140,18 @@ struct Queue {
 fn in_parallel(
     job: Job<'_>,
     batches: &[Batch],
+    most_in_flight: usize,
     control: &Control,
     mut append: impl FnMut(&Batch, Encoded) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let workers = job.options.read_concurrency.get().min(batches.len());
+    let workers = job.options.read_concurrency.get().min(batches.len()).min(most_in_flight);
+    let in_flight = (BATCHES_AHEAD * workers).min(most_in_flight);
     let queue = Mutex::new(Queue::default());
     let changed = Condvar::new();
     let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
     let take = || {
         let mut state = lock();
-        while !state.stopped && state.taken < batches.len() && state.taken >= state.appended + BATCHES_AHEAD * workers {
+        while !state.stopped && state.taken < batches.len() && state.taken >= state.appended + in_flight {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.stopped || state.taken == batches.len() {
@@ -156,21 +160,38 @@ fn in_parallel(
         state.taken += 1;
         Some(state.taken - 1)
     };
+    let stop = || {
+        lock().stopped = true;
+        changed.notify_all();
+    };
     std::thread::scope(|scope| {
+        // However this ends: workers that wait must wake up.
+        let _stop = OnDrop(stop);
         let (sender, receiver) = channel();
         for _ in 0..workers {
             let sender = sender.clone();
-            scope.spawn(move || work(job, batches, take, &sender));
+            scope.spawn(move || {
+                // A worker that panics never sends its batch, for which all others would wait.
+                let panicked = OnDrop(stop);
+                work(job, batches, take, &sender);
+                std::mem::forget(panicked);
+            });
         }
         drop(sender);
-        let result = append_in_order(batches, control, &receiver, &mut append, || {
+        append_in_order(batches, control, &receiver, &mut append, || {
             lock().appended += 1;
             changed.notify_all();
-        });
-        lock().stopped = true;
-        changed.notify_all();
-        result
+        })
     })
+}
+
+/// Calls its function when it is dropped, also by a panic.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 fn work(

@@ -16,7 +16,7 @@ use promparquet_schema::{DataColumns, chunks_file, labels_file};
 use tokio::runtime::Handle;
 
 use crate::{
-    chunks_file::{BATCHES_AHEAD, Memory},
+    chunks_file::Memory,
     control::Control,
     error::{Error, ErrorKind, InternalSnafu, MemorySnafu, TooManyDataColumnsSnafu},
     options::Options,
@@ -33,6 +33,11 @@ const BASE_MEMORY_BYTES: usize = 24 << 20;
 const LEAST_PIPELINE_BYTES: usize = 16 << 20;
 /// A batch is held as read, as placed into cells, and as pages.
 const COPIES_OF_BATCH: usize = 3;
+/// Bounds of a batch. Pages end where a batch does, hence its size must follow from nothing but the layout that was asked
+/// for: neither from the number of threads nor from the memory that is left. Of the largest, one fits into the least
+/// memory.
+const LEAST_BATCH_BYTES: usize = 64 << 10;
+const MOST_BATCH_BYTES: usize = 4 << 20;
 
 /// Converts blocks to shards in `bucket`, named as [`Options::name`] says.
 ///
@@ -141,18 +146,18 @@ fn plan_memory(
     for block in source.blocks {
         fixed += block.symbols()?.memory_size();
     }
-    let (needed, allowed) = (fixed + LEAST_PIPELINE_BYTES, options.memory_bytes.get());
+    let page_bytes = options.chunk_page_bytes.get() as usize;
+    // A few pages of each column, so that the last one of a batch is not much smaller than the others.
+    let wanted = (data_columns.count() as usize).saturating_mul(4).saturating_mul(page_bytes);
+    let batch_bytes = wanted.clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES.max(page_bytes));
+    let least = LEAST_PIPELINE_BYTES.max(COPIES_OF_BATCH * batch_bytes);
+    let (needed, allowed) = (fixed + least, options.memory_bytes.get());
     if needed > allowed {
         return Err(MemorySnafu { what: "the series of the blocks", needed, allowed }.build().into());
     }
     let pipeline = (allowed - fixed) / options.write_concurrency.get();
-    let workers = options.read_concurrency.get();
-    let in_flight = COPIES_OF_BATCH * (BATCHES_AHEAD + 1) * workers;
-    let columns = data_columns.count() as usize;
-    // A few pages of each column, so that the last one of a batch is not much smaller than the others.
-    let wanted = 4 * columns * options.chunk_page_bytes.get() as usize;
-    let batch_bytes = wanted.min(pipeline / 2 / in_flight).max(64 << 10);
-    Ok(Memory { batch_bytes: batch_bytes as u64, spill_after_bytes: pipeline / 4 })
+    let batches_in_flight = (pipeline / 2 / COPIES_OF_BATCH / batch_bytes).max(1);
+    Ok(Memory { batch_bytes: batch_bytes as u64, batches_in_flight, spill_after_bytes: pipeline / 4 })
 }
 
 type ShardResult = Result<(ShardReport, MergeCounts), Error>;

@@ -218,6 +218,9 @@ impl Rows {
                 value.map_or(0, |label| label.value + 1) // a missing label sorts as an empty one
             }));
         }
+        for (size, block) in sizes.iter_mut().zip(source.blocks) {
+            size.finish(block.chunks().segment_sizes(), &mut rows.rows);
+        }
         rows.sort(&keys, sort_names.len());
         Ok(rows)
     }
@@ -404,6 +407,14 @@ impl SizeEstimate {
     fn distance(from: ChunkRef, to: ChunkRef) -> u64 {
         let distance = to.0.checked_sub(from.0).filter(|_| from.segment() == to.segment());
         distance.filter(|bytes| *bytes <= Self::MOST).unwrap_or(TYPICAL_CHUNK_BYTES)
+    }
+
+    /// The last chunk of the last series ends where its segment does.
+    fn finish(&mut self, segments: &[u64], rows: &mut [Row]) {
+        let Some(last) = self.last else { return };
+        let end = usize::try_from(last.segment()).ok().and_then(|n| segments.get(n)).copied().unwrap_or_default();
+        let end = last.0.saturating_add(end.saturating_sub(last.offset().into()));
+        self.next_series(&[ChunkMeta { min_time: 0, max_time: 0, reference: end }], rows);
     }
 
     /// The last chunk of the series before ends where the first of this one begins.

@@ -4,10 +4,13 @@
 mod blocks;
 mod damage;
 mod damaged_blocks;
+mod faults;
 mod fixtures;
 mod go_files;
 mod golden;
 mod io;
+mod layout;
+mod memory;
 mod merged;
 mod overlaps;
 mod round_trip;
