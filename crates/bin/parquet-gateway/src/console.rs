@@ -53,7 +53,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn start(name: String, control: Arc<Control>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos}/{human_len} series {per_sec} {eta}")
+            let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos}/{human_len} series, {eta} left")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style).with_message(name.clone())
         });

@@ -12,7 +12,7 @@ use promparquet_convert::{
     Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Marker, Options, Report, VerifyOptions,
     convert, discover, merge_groups, merged_ulid, open_block, verify,
 };
-use promparquet_objstore::{Bucket, OpenFor};
+use promparquet_objstore::{Bucket, ErrorKind as BucketErrorKind, OpenFor};
 use snafu::ResultExt;
 use ulid::Ulid;
 
@@ -184,7 +184,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         storage_prefix: args.parquet_prefix.as_deref(),
     };
     let tsdb = tsdb.open(OpenFor::Reading)?;
-    let parquet = parquet.open(OpenFor::Writing)?;
+    // A dry run makes no directory: where there is none, nothing is converted yet.
+    let parquet = match parquet.open(if args.dry_run { OpenFor::Reading } else { OpenFor::Writing }) {
+        Err(Error::Bucket { source }) if args.dry_run && source.kind() == BucketErrorKind::NotFound => None,
+        opened => Some(opened?),
+    };
     let range = match (args.start, args.end) {
         (None, None) => None,
         (start, end) => {
@@ -206,7 +210,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let (mut converted, mut done, mut outside, mut failed) = (Vec::new(), 0, blocks, found.failed.len());
     for group in groups {
         outside -= group.blocks.len();
-        match run_group(&tsdb, &parquet, &group, &args, &cancel).await {
+        match run_group(&tsdb, parquet.as_ref(), &group, &args, &cancel).await {
             Ok(Some(report)) => converted.push(report),
             Ok(None) => done += 1,
             Err(error) if is_cancelled(&error) => return Err(error),
@@ -252,21 +256,24 @@ fn groups(blocks: Vec<FoundBlock>, args: &Args, range: Option<TimeRange>) -> Vec
 /// Converts one group; `None` if that was done before.
 async fn run_group(
     tsdb: &Bucket,
-    parquet: &Bucket,
+    parquet: Option<&Bucket>,
     group: &Group,
     args: &Args,
     control: &Arc<Control>,
 ) -> Result<Option<Report>, Error> {
     let ulid = group.ulid;
-    let mark = Marker::read(parquet, ulid).await?;
+    let mark = match parquet {
+        Some(bucket) => Marker::read(bucket, ulid).await?,
+        None => None,
+    };
     if let Some(mark) = mark.filter(|mark| !args.force && mark.is_readable()) {
         console::note(&format!("{ulid}: converted before, {} shards", mark.shards));
         return Ok(None);
     }
-    if args.dry_run {
+    let Some(parquet) = parquet.filter(|_| !args.dry_run) else {
         console::line(&describe(group));
         return Ok(Some(Report::default()));
-    }
+    };
     if mark.is_some() {
         // What is being replaced must not look finished.
         Marker::remove(parquet, ulid).await?;
