@@ -14,7 +14,7 @@ const THANOS: &str = r#"{
         "files": [{"rel_path": "index", "size_bytes": 17, "hash": {"hashFunc": "SHA256"}}, {"rel_path": "meta.json"}],
         "index_stats": {"series_max_size": 12}, "extensions": {"any": [1.5, null]}, "upload_time": "0001-01-01T00:00:00Z",
         "rewrites": null},
-    "z_future": {"b": 1, "a": 2}, "a_future": 12345678901234567890
+    "z_future": {"b": 300000000000000000000000000, "a": 2}, "a_future": 12345678901234567890
 }"#;
 
 fn parse(json: &str) -> Result<BlockMeta> {
