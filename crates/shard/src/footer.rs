@@ -16,7 +16,7 @@ use parquet::{
 
 use crate::{
     error::{Detail, Error, Place, Result},
-    thrift::{BINARY, Field, LIST, Reader, Result as ThriftResult, STRUCT},
+    thrift::{BINARY, Field, I32, I64, LIST, Reader, Result as ThriftResult, STRUCT},
 };
 
 const MAGIC: [u8; 4] = *b"PAR1";
@@ -93,6 +93,7 @@ impl FooterReader {
         if indexes.start < self.start {
             return Ok(Step::Fetch(indexes.start..self.start));
         }
+        self.check_indexes(&metadata)?;
         let metadata = self.with_indexes(metadata, &indexes).map_err(|e| self.footer_error(indexes.start, e))?;
         Ok(Step::Done(Box::new(metadata)))
     }
@@ -109,6 +110,31 @@ impl FooterReader {
             DecodeResult::Data(metadata) => Ok(metadata),
             _ => Err(parquet::errors::ParquetError::General("page indexes beyond those announced".into())),
         }
+    }
+
+    /// Checks the shape of all page indexes, which are held and lie before the footer.
+    fn check_indexes(&self, metadata: &ParquetMetaData) -> Result<()> {
+        for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+            let column_index = (column.column_index_offset(), column.column_index_length());
+            let offset_index = (column.offset_index_offset(), column.offset_index_length());
+            let checks: [(_, _, Check); 2] = [
+                ("column index", column_index, check_column_index),
+                ("offset index", offset_index, check_offset_index),
+            ];
+            for (what, (offset, length), check) in checks {
+                let (Some(offset), Some(length)) = (offset, length) else { continue };
+                let (Ok(start), Ok(length)) = (u64::try_from(offset), u64::try_from(length)) else { continue };
+                if length == 0 {
+                    continue;
+                }
+                check(&self.slice(start..start.saturating_add(length))).map_err(|e| {
+                    let column = Some(column.column_path().string());
+                    let place = Place { column, ..self.place(start.saturating_add(e.at as u64)) };
+                    Error::corrupt(place, format!("the {what} of a column, with {}", e.expected), "other bytes")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of all page indexes, checked to lie before the footer.
@@ -169,8 +195,6 @@ impl FooterReader {
 /// Checks what the parquet crate does not before it reserves memory or recurses: that the schema is flat, of byte
 /// arrays, and that lists are as long as they say.
 fn check_shape(footer: &[u8]) -> ThriftResult<()> {
-    const I32: u8 = 5;
-    const I64: u8 = 6;
     let mut reader = Reader::new(footer);
     let mut previous = 0;
     while let Some(field) = reader.field(previous)? {
@@ -192,6 +216,69 @@ fn check_shape(footer: &[u8]) -> ThriftResult<()> {
         }
     }
     Ok(())
+}
+
+/// Checks the bytes of a page index of one kind.
+type Check = fn(&[u8]) -> ThriftResult<()>;
+
+/// `ColumnIndex`: 1 null pages, 2 and 3 bounds, 4 their order, 5 to 8 counts. Types matter: the parquet crate does not
+/// look at them, and would read on somewhere else.
+fn check_column_index(bytes: &[u8]) -> ThriftResult<()> {
+    let mut reader = Reader::new(bytes);
+    let mut previous = 0;
+    while let Some(field) = reader.field(previous)? {
+        previous = field.id;
+        match (field.id, field.kind) {
+            (1, LIST) => reader.booleans()?,
+            (2 | 3, LIST) => check_elements(&mut reader, BINARY, |reader| reader.skip(BINARY))?,
+            (4, I32) => reader.skip(I32)?,
+            (5..=8, LIST) => check_elements(&mut reader, I64, |reader| reader.skip(I64))?,
+            (1..=8, _) => return reader.error("fields of the types that Parquet says"),
+            _ => reader.skip(field.kind)?,
+        }
+    }
+    Ok(())
+}
+
+/// `OffsetIndex`: 1 page locations, 2 sizes. `PageLocation`: 1 offset, 2 compressed size, 3 first row.
+fn check_offset_index(bytes: &[u8]) -> ThriftResult<()> {
+    fn check_location(reader: &mut Reader<'_>) -> ThriftResult<()> {
+        let mut previous = 0;
+        while let Some(field) = reader.field(previous)? {
+            previous = field.id;
+            match (field.id, field.kind) {
+                (1 | 3, I64) | (2, I32) => reader.skip(field.kind)?,
+                (1..=3, _) => return reader.error("fields of the types that Parquet says"),
+                _ => reader.skip(field.kind)?,
+            }
+        }
+        Ok(())
+    }
+    let mut reader = Reader::new(bytes);
+    let mut previous = 0;
+    while let Some(field) = reader.field(previous)? {
+        previous = field.id;
+        match (field.id, field.kind) {
+            (1, LIST) => check_elements(&mut reader, STRUCT, check_location)?,
+            (2, LIST) => check_elements(&mut reader, I64, |reader| reader.skip(I64))?,
+            (1 | 2, _) => return reader.error("fields of the types that Parquet says"),
+            _ => reader.skip(field.kind)?,
+        }
+    }
+    Ok(())
+}
+
+/// A list of this kind of elements; the kind of an empty one does not matter.
+fn check_elements<'a>(
+    reader: &mut Reader<'a>,
+    kind: u8,
+    check: impl Fn(&mut Reader<'a>) -> ThriftResult<()>,
+) -> ThriftResult<()> {
+    let (found, size) = reader.list()?;
+    if size > 0 && found != kind {
+        return reader.error("elements of the types that Parquet says");
+    }
+    (0..size).try_for_each(|_| check(reader))
 }
 
 fn check_schema(reader: &mut Reader<'_>) -> ThriftResult<()> {
@@ -242,5 +329,41 @@ impl SchemaElement {
             }
         }
         Ok(element)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field that Parquet does not know, with a list of lists of booleans of which the parquet crate would count 2^31
+    /// times 2^31, in no bytes at all. (An input that the fuzzer found.)
+    #[test]
+    fn page_indexes_of_other_shapes_are_refused() {
+        const HOSTILE: &[u8] = &[0x99, 0xf9, 0xff, 0xff, 0xff, 0xff, 0x07, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0];
+        assert!(check_column_index(HOSTILE).is_err() && check_offset_index(HOSTILE).is_err());
+        // Null pages [false], bounds ["a"] and ["b"], ascending, null counts [0], and a field of the future: 9, i32.
+        let good = [0x19, 0x11, 2, 0x19, 0x18, 1, b'a', 0x19, 0x18, 1, b'b', 0x15, 2, 0x19, 0x16, 0, 0x45, 2, 0];
+        assert_eq!(check_column_index(&good), Ok(()));
+        // One location: offset 4, size 5, row 0; unencoded sizes [7].
+        let location = [0x19, 0x1c, 0x16, 8, 0x15, 10, 0x16, 0, 0, 0x19, 0x16, 14, 0];
+        assert_eq!(check_offset_index(&location), Ok(()));
+        for n in 0..good.len() {
+            assert!(check_column_index(&good[..n]).is_err());
+        }
+        for n in 0..location.len() {
+            assert!(check_offset_index(&location[..n]).is_err());
+        }
+        // Of another type: the list, its elements, a field of a location.
+        for (at, to) in [(0, 0x18), (1, 0x18), (4, 0x16), (11, 0x16), (14, 0x15)] {
+            let mut other = good;
+            other[at] = to;
+            assert!(check_column_index(&other).is_err(), "{at}");
+        }
+        for (at, to) in [(1, 0x16), (2, 0x15), (4, 0x16), (10, 0x18)] {
+            let mut other = location;
+            other[at] = to;
+            assert!(check_offset_index(&other).is_err(), "{at}");
+        }
     }
 }

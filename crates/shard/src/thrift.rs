@@ -8,11 +8,15 @@
 //! type    := 1 true, 2 false, 3 i8, 4 i16, 5 i32, 6 i64, 7 double, 8 binary, 9 list, 10 set, 11 map, 12 struct
 //! ```
 //!
-//! Integers are zig-zag LEB128. Booleans as fields have no value; as elements they take a byte.
+//! Integers are zig-zag LEB128. Booleans as fields have no value; as elements they take a byte, but the parquet crate
+//! passes over them as if they took none. So lists of booleans are not skipped but refused: a few bytes of nested ones
+//! keep it busy for ever, and what follows them means something else to it than here.
 
 /// Structs and lists within each other; Parquet's own go to about ten.
 const MAX_DEPTH: u32 = 32;
 
+pub(crate) const I32: u8 = 5;
+pub(crate) const I64: u8 = 6;
 pub(crate) const BINARY: u8 = 8;
 pub(crate) const LIST: u8 = 9;
 pub(crate) const STRUCT: u8 = 12;
@@ -138,6 +142,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Passes over a list of booleans, which [`Self::skip`] refuses.
+    pub(crate) fn booleans(&mut self) -> Result<()> {
+        match self.list()? {
+            (_, 0) => Ok(()),
+            (1 | 2, size) => self.take(size).map(drop),
+            _ => self.error("a list of booleans"),
+        }
+    }
+
     /// Passes over the value of a field.
     pub(crate) fn skip(&mut self, kind: u8) -> Result<()> {
         self.skip_within(kind, false, MAX_DEPTH)
@@ -147,7 +160,8 @@ impl<'a> Reader<'a> {
         let Some(depth) = depth.checked_sub(1) else { return self.error("fewer structs within each other") };
         match kind {
             1 | 2 if !element => {}
-            1..=3 => drop(self.byte()?),
+            1 | 2 => return self.error("no unknown lists of booleans"),
+            3 => drop(self.byte()?),
             4..=6 => drop(self.uvarint()?),
             7 => drop(self.take(8)?),
             BINARY => drop(self.binary()?),
@@ -216,6 +230,15 @@ mod tests {
         assert_eq!(Reader::new(&[0xf8, 0xff, 0xff, 0xff, 0xff, 0x07]).list().unwrap_err().at, 0);
         let deep = vec![0x19; 1000];
         assert_eq!(Reader::new(&deep).skip(LIST).unwrap_err().expected, "fewer structs within each other");
+    }
+
+    #[test]
+    fn does_not_skip_lists_of_booleans() {
+        for bytes in [&[0x11, 1][..], &[0x12, 1], &[0x19, 0x11, 1]] {
+            assert_eq!(Reader::new(bytes).skip(LIST).unwrap_err().expected, "no unknown lists of booleans");
+        }
+        assert_eq!(Reader::new(&[1, 0x25, 1, 2]).skip(11).unwrap_err().expected, "no unknown lists of booleans");
+        assert!(Reader::new(&[0x13, 1]).skip(LIST).is_ok());
     }
 
     proptest! {
