@@ -255,7 +255,8 @@ fn names_of_shard_sets() {
 #[test]
 fn options_that_make_no_sense() {
     let block = block_of(&[(labels(&[("__name__", "up")]), floats(0..100, 10))]);
-    let edits: [(&str, fn(&mut Options)); 3] = [
+    type Edit = fn(&mut Options);
+    let edits: [(&str, Edit); 3] = [
         ("column limit", |o| o.max_columns = NonZeroU32::new(2).unwrap()),
         ("each label once", |o| o.sort_labels = vec!["a".into(), "b".into(), "a".into()]),
         ("each label once", |o| o.bloom_filter_labels = vec!["a".into(), "a".into()]),
