@@ -1,0 +1,203 @@
+//! Writes seed corpora to `fuzz/corpus/`, from `testdata/` and, if they are there, the shared fixtures.
+
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Longer files make poor seeds.
+const LONGEST: usize = 24 << 10;
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let shared = std::env::var_os("PROMPARQUET_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+    let corpus = Corpus(root.join("fuzz/corpus"));
+    corpus.chunks(&root.join("testdata/chunks"))?;
+    corpus.indexes(&root.join("testdata/index"))?;
+    corpus.yaml(&root.join("testdata/objstore-config"))?;
+    corpus.written()?;
+    for file in [files_below(&root.join("fuzz/seeds"))?, files_below(&shared.join("fixtures"))?].concat() {
+        corpus.fixture(&file)?;
+    }
+    Ok(())
+}
+
+/// The directory of all corpora.
+struct Corpus(PathBuf);
+
+impl Corpus {
+    fn add(&self, target: &str, name: &str, parts: &[&[u8]]) -> Result<()> {
+        let (directory, seed) = (self.0.join(target), parts.concat());
+        if seed.len() <= LONGEST {
+            fs::create_dir_all(&directory)?;
+            fs::write(directory.join(name), seed)?;
+        }
+        Ok(())
+    }
+
+    /// The golden chunks: lines `chunk [<name>] <encoding byte> <data in hexadecimal>`.
+    fn chunks(&self, directory: &Path) -> Result<()> {
+        let encodings = [1, 2, 3, 4, 5, 6, 255];
+        let mut aggregate = Vec::new();
+        for file in files_below(directory)? {
+            let text = fs::read_to_string(&file)?;
+            for (i, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("chunk ")) {
+                let mut words = line.split_ascii_whitespace().rev();
+                let (Some(data), Some(encoding)) = (words.next(), words.next()) else { continue };
+                let data: Vec<u8> = (0..data.len() / 2)
+                    .map(|i| u8::from_str_radix(&data[2 * i..2 * i + 2], 16))
+                    .collect::<std::result::Result<_, _>>()?;
+                let encoding: u8 = encoding.parse()?;
+                let mode = encodings.iter().position(|e| *e == encoding).ok_or("an unknown encoding")?;
+                let singly = u8::try_from(i % 16)? << 3;
+                if data.len() < 1000 {
+                    let name = format!("{}-{i}", file.file_stem().unwrap_or_default().display());
+                    self.add("chunks", &name, &[&[u8::try_from(mode)? | singly], &data])?;
+                    if data.len() < 100 && aggregate.len() < 300 {
+                        aggregate.extend([u8::try_from(data.len())?, encoding]);
+                        aggregate.extend(&data);
+                    }
+                }
+            }
+        }
+        self.add("chunks", "aggregate", &[&[6], &aggregate])
+    }
+
+    fn indexes(&self, directory: &Path) -> Result<()> {
+        for file in files_below(directory)?.iter().filter(|file| file.extension().is_some_and(|e| e == "index")) {
+            let (name, bytes) = (file.file_stem().unwrap_or_default().to_string_lossy(), fs::read(file)?);
+            for mode in [0, 1, 3, 9] {
+                self.add("index", &format!("{name}-{mode}"), &[&[mode], &bytes])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn yaml(&self, directory: &Path) -> Result<()> {
+        for file in files_below(directory)?.iter().filter(|file| file.extension().is_some_and(|e| e == "yaml")) {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            self.add("objstore_yaml", &name, &[&fs::read(file)?])?;
+        }
+        Ok(())
+    }
+
+    /// Short inputs that need no file.
+    fn written(&self) -> Result<()> {
+        for mode in 0..8_u8 {
+            let made: Vec<u8> = (0..600_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+            self.add("chunks", &format!("made-{mode}"), &[&[0x80 | mode], &made])?;
+            self.add("index", &format!("assembled-{mode}"), &[&[mode << 3 | 5], &made[..400]])?;
+        }
+        self.add("cells", "cell", &[b"\x00\x01\xe8\x07\xd0\x0f\x03abc\x02\xe8\x07\xd0\x0f\x00"])?;
+        for mode in 0..6 {
+            self.add("cells", &format!("row-{mode}"), &[&[1 | mode << 2], b"\x08\x00\x02\x7e\x80\x01"])?;
+        }
+        self.add("cells", "footer", &[b"\x02data_col_duration_ms=28800000\nmaxT=86400000\nminT=0"])?;
+        self.add(
+            "cells",
+            "negative",
+            &[b"\x02minT=-9223372036854775808\nmaxT=0\ndata_col_duration_ms=9223372036854775807"],
+        )?;
+        for name in ["l___name__", "s_data_12", "s_col_indexes", "s_series_hash", "s_data_4294967295"] {
+            self.add("cells", name, &[b"\x03", name.as_bytes()])?;
+        }
+        self.add(
+            "tombstones",
+            "stones",
+            &[b"\x01\x02\x02\x04\x02\x06\x08\x03\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"],
+        )?;
+        self.add(
+            "meta",
+            "thanos",
+            &[br#"{"ulid":"01JGFSEP80VHQAZ8FEAQD9QWMS","minTime":1,"maxTime":9,"stats":{"numSamples":3,"x":1.5},
+            "compaction":{"level":2,"sources":["01JGFSEP80VHQAZ8FEAQD9QWMS"],"parents":[{"ulid":
+            "01JGFSEP80VHQAZ8FEAQD9QWMS","minTime":1,"maxTime":2}],"hints":["from-out-of-order"],"deletable":true,
+            "failed":true},"version":1,"thanos":{"version":1,"labels":{"a":"b"},"downsample":{"resolution":300000},
+            "source":"compactor","segment_files":["000001"],"files":[{"rel_path":"index","size_bytes":7},
+            {"rel_path":"meta.json"}],"index_stats":{}},"more":null}"#],
+        )
+    }
+
+    fn fixture(&self, file: &Path) -> Result<()> {
+        let bytes = fs::read(file)?;
+        let directory = |up: usize| {
+            let name = file.ancestors().nth(up).and_then(Path::file_name).unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        match directory(0).as_str() {
+            "index" => self.add("index", &directory(2), &[&[1], &bytes]),
+            "meta.json" => self.add("meta", &directory(2), &[&bytes]),
+            "tombstones" => {
+                self.add("tombstones", &directory(2), &[&[0], &bytes])?;
+                self.add("tombstones", &format!("{}-stones", directory(2)), &[&[1], &bytes[5..bytes.len() - 4]])
+            }
+            "000001" => {
+                // The first chunks follow each other.
+                let head = &bytes[..bytes.len().min(1500)];
+                let mut refs = Vec::new();
+                let mut at = 8;
+                while at + 2 < head.len() {
+                    refs.push(u16::try_from(at)?);
+                    let (low, high) = (usize::from(head[at]), usize::from(head[at + 1]));
+                    let (len, prefix) = if low < 0x80 { (low, 1) } else { (low & 0x7f | high << 7, 2) };
+                    at += prefix + 1 + len + 4;
+                }
+                refs.pop();
+                for mode in [0, 3, 0b1001_0111, 0b0110_1011] {
+                    let parts: [&[u8]; 3] = [
+                        &[mode, u8::try_from(refs.len())?],
+                        &refs.iter().flat_map(|r| r.to_be_bytes()).collect::<Vec<_>>(),
+                        head,
+                    ];
+                    self.add("segment", &format!("{}-{mode}", directory(3)), &parts)?;
+                }
+                Ok(())
+            }
+            name if name.ends_with(".labels.parquet") => {
+                let chunks = fs::read(file.with_file_name(name.replace(".labels.", ".chunks.")))?;
+                let name = format!("{}-{}-{name}", directory(2), directory(1));
+                let ((labels, labels_footer), (chunks, chunks_footer)) = (split(&bytes)?, split(&chunks)?);
+                for mode in [0, 1, 4, 15] {
+                    let mut seed = vec![mode];
+                    for part in [labels, labels_footer, chunks] {
+                        // A file this long makes no seed anyway.
+                        seed.extend(u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+                    }
+                    for target in ["shard_footer", "shard_pages"] {
+                        let parts = [&seed, labels, labels_footer, chunks, chunks_footer];
+                        self.add(target, &format!("{name}-{mode}"), &parts)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A Parquet file's bytes before its footer, and the footer without its length.
+fn split(file: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (rest, [l0, l1, l2, l3, ..]) = file.split_last_chunk::<8>().ok_or("a short file")?;
+    let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
+    let body = rest.len().checked_sub(usize::try_from(length)?).ok_or("a footer longer than the file")?;
+    Ok(rest.split_at(body))
+}
+
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    if directory.is_dir() {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                files.extend(files_below(&path)?);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
