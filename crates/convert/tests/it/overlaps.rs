@@ -2,17 +2,19 @@
 
 use std::num::{NonZeroU16, NonZeroU64};
 
-use prometheus_model::{Labels, Sample, TimeRange, TimestampMs};
+use prometheus_chunks::{Encoding, counter_reset_header};
+use prometheus_model::{CounterResetHint, Histogram, Labels, Sample, Span, TimeRange, TimestampMs, Value};
 use prometheus_tsdb_block::MemoryBlock;
 use promparquet_convert::ErrorKind;
+use promparquet_schema::cell;
 use promparquet_testkit::blocks::{BlockSpec, FloatEncoding};
 
 use crate::{
     blocks::{
-        block_of, check, convert_to, converted, delete, files, float, floats, generated, give_labels, labels, merged,
-        options,
+        NAME, block_of, check, convert_to, converted, delete, files, float, floats, generated, give_labels, labels,
+        merged, options,
     },
-    fixtures::{Series, assert_same, memory_bucket, runtime},
+    fixtures::{Series, all_rows, assert_same, memory_bucket, runtime},
 };
 
 const MINUTE: i64 = 60_000;
@@ -119,6 +121,42 @@ fn the_same_labels_twice_in_a_row() {
     compare(&[deleted.clone()], None, of(&[a, first, d.clone()]), "the first, without the second");
     delete(&mut deleted, &[(0, 0, 9999), (1, 0, 9999)]);
     compare(&[deleted], None, of(&[second, d]), "nothing before the second");
+}
+
+/// The first chunk of the second piece is deleted: the one after it then follows a chunk of the first piece, of which its
+/// claim that no counter was reset was not made.
+#[test]
+fn pieces_of_a_series_claim_nothing_about_each_other() {
+    let histograms = |start: i64, counts: std::ops::Range<u64>| -> Vec<Sample> {
+        let value = |count: u64| {
+            Value::Histogram(Box::new(Histogram {
+                count,
+                sum: 1.0,
+                positive_spans: vec![Span { offset: 0, length: 1 }],
+                positive_buckets: vec![count as i64],
+                ..Histogram::default()
+            }))
+        };
+        let sample =
+            |(i, count): (i64, u64)| Sample { timestamp: start + 10 * i, start_timestamp: 0, value: value(count) };
+        (0..).zip(counts).map(sample).collect()
+    };
+    let mut block = block_of(&[
+        (named("a"), floats(0..100, 10)),
+        (named("b"), histograms(0, 5000..5010)),
+        (named("c"), histograms(10_000, 0..200)),
+    ]);
+    give_labels(&mut block, 1, 2);
+    delete(&mut block, &[(2, 10_000, 11_190)]);
+    runtime().block_on(async {
+        let bucket = memory_bucket();
+        convert_to(&bucket, std::slice::from_ref(&block), None, &options()).await.unwrap();
+        let rows = all_rows(&bucket, NAME, 1).await;
+        let records: Vec<_> = cell::records(&rows[1].cells[0].1).map(Result::unwrap).collect();
+        assert_eq!(records.iter().map(|r| r.min_time).collect::<Vec<_>>(), [0, 11_200]);
+        let header = counter_reset_header(Encoding::Histogram, records[1].data).unwrap();
+        assert_eq!(header, CounterResetHint::Unknown);
+    });
 }
 
 #[test]
