@@ -137,9 +137,10 @@ impl FooterReader {
         Ok(())
     }
 
-    /// The bytes of all page indexes, checked to lie before the footer.
+    /// The bytes of all page indexes, checked to lie before the footer. Together they are within the limit even if they
+    /// share bytes: each is decoded for itself.
     fn index_range(&self, metadata: &ParquetMetaData, footer: u64) -> Result<Option<Range<u64>>> {
-        let mut all: Option<Range<u64>> = None;
+        let (mut all, mut total): (Option<Range<u64>>, u64) = (None, 0);
         for (row_group, group) in metadata.row_groups().iter().enumerate() {
             for column in group.columns() {
                 let indexes = [
@@ -159,6 +160,7 @@ impl FooterReader {
                         let expected = format!("a {what} before the footer");
                         return Err(Error::corrupt(place, expected, format!("{length} bytes at {offset}")));
                     };
+                    total = total.saturating_add(range.end.saturating_sub(range.start));
                     all = Some(match all {
                         Some(all) => all.start.min(range.start)..all.end.max(range.end),
                         None => range,
@@ -166,6 +168,7 @@ impl FooterReader {
                 }
             }
         }
+        self.check_limit("all page indexes", total)?;
         Ok(all)
     }
 
@@ -365,5 +368,26 @@ mod tests {
             other[at] = to;
             assert!(check_offset_index(&other).is_err(), "{at}");
         }
+    }
+
+    #[test]
+    fn page_indexes_that_share_bytes_count_each() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/shard-none/0.labels.parquet");
+        let file: Bytes = std::fs::read(path).unwrap().into();
+        let size = file.len() as u64;
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+        let groups = metadata.row_groups().iter().map(|group| {
+            let columns = group.columns().iter().map(|column| {
+                let column = column.clone().into_builder().set_column_index_offset(Some(4));
+                column.set_column_index_length(Some(1000)).build().unwrap()
+            });
+            group.clone().into_builder().set_column_metadata(columns.collect()).build().unwrap()
+        });
+        let shared = metadata.clone().into_builder().set_row_groups(groups.collect()).build();
+        let reader = |limit| FooterReader::new("file".into(), size, file.clone(), limit);
+        assert!(reader(size).index_range(&metadata, size).is_ok());
+        let error = reader(size).index_range(&shared, size).unwrap_err();
+        assert!(error.kind() == crate::ErrorKind::LimitExceeded && error.to_string().contains("all page indexes"));
+        assert!(reader(1 << 20).index_range(&shared, size).is_ok());
     }
 }
