@@ -34,10 +34,10 @@ const LEAST_PIPELINE_BYTES: usize = 16 << 20;
 /// A batch is held as read, as placed into cells, and as pages.
 const COPIES_OF_BATCH: usize = 3;
 /// Bounds of a batch. Pages end where a batch does, hence its size must follow from nothing but the layout that was asked
-/// for: neither from the number of threads nor from the memory that is left. Of the largest, one fits into the least
+/// for: neither from the number of threads nor from the memory that is left. Two of the largest fit into the least
 /// memory.
 const LEAST_BATCH_BYTES: usize = 64 << 10;
-const MOST_BATCH_BYTES: usize = 4 << 20;
+const MOST_BATCH_BYTES: usize = 2 << 20;
 
 /// Converts blocks to shards in `bucket`, named as [`Options::name`] says.
 ///
