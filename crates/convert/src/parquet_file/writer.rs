@@ -24,7 +24,7 @@ use snafu::ResultExt;
 
 use super::{ColumnChunk, Compression, Page, column_chunk::PageFacts};
 use crate::{
-    error::{Error, ParquetSnafu, SpillSnafu, WriteSnafu},
+    error::{Error, InternalSnafu, ParquetSnafu, SpillSnafu, WriteSnafu},
     output::Output,
 };
 
@@ -65,7 +65,7 @@ pub(crate) struct Spill<'a> {
 
 #[derive(Default)]
 struct RowGroup {
-    chunks: Vec<Option<ColumnChunk>>,
+    chunks: Vec<ColumnChunk>,
     waiting: Vec<Waiting>,
     in_memory: usize,
     spill: Option<std::fs::File>,
@@ -126,7 +126,7 @@ impl<'a> FileWriter<'a> {
                 ColumnEncoding::DeltaByteArray => Encoding::DELTA_BYTE_ARRAY,
                 ColumnEncoding::DeltaLengthByteArray => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             };
-            Some(ColumnChunk::new(self.schema.column(i), c.compression.codec(), encoding))
+            ColumnChunk::new(self.schema.column(i), c.compression.codec(), encoding)
         });
         self.current = RowGroup { chunks: chunks.collect(), ..RowGroup::default() };
         self.current.waiting.resize_with(self.columns.len(), Waiting::default);
@@ -137,9 +137,7 @@ impl<'a> FileWriter<'a> {
         let facts = PageFacts::from(&page);
         if column == 0 {
             let offset = put_page(&mut self.out, &page)?;
-            if let Some(Some(chunk)) = self.current.chunks.first_mut() {
-                chunk.add_data(&facts, offset);
-            }
+            self.current.chunks[0].add_data(&facts, offset);
             return Ok(());
         }
         let group = &mut self.current;
@@ -170,7 +168,7 @@ impl<'a> FileWriter<'a> {
         bloom_filter: Option<Box<Sbbf>>,
     ) -> Result<(), Error> {
         self.current.waiting[column].bloom_filter = bloom_filter;
-        let Some(chunk) = &mut self.current.chunks[column] else { return Ok(()) };
+        let chunk = &mut self.current.chunks[column];
         if let Some(page) = dictionary {
             let offset = put_page(&mut self.out, page)?;
             chunk.add_dictionary(page, offset);
@@ -187,7 +185,6 @@ impl<'a> FileWriter<'a> {
         let mut group = std::mem::take(&mut self.current);
         let mut copy = Vec::new();
         for (chunk, waiting) in group.chunks.iter_mut().zip(&mut group.waiting) {
-            let Some(chunk) = chunk else { continue };
             for (facts, place) in waiting.pages.drain(..) {
                 let offset = match (place, &mut group.spill) {
                     (Place::Memory(page), _) => put_page(&mut self.out, &page)?,
@@ -199,7 +196,10 @@ impl<'a> FileWriter<'a> {
                         self.out.write_all(&copy).context(WriteSnafu)?;
                         offset
                     }
-                    (Place::Spilled { .. }, None) => continue, // never: a spilled page has a file
+                    (Place::Spilled { .. }, None) => {
+                        let what = "a page was spilled to no file".to_owned();
+                        return Err(InternalSnafu { what }.build().into());
+                    }
                 };
                 chunk.add_data(&facts, offset);
             }
@@ -212,7 +212,7 @@ impl<'a> FileWriter<'a> {
             })
         });
         let blooms = blooms.collect::<Result<Vec<_>, Error>>()?;
-        let chunks: Vec<_> = group.chunks.into_iter().flatten().collect();
+        let chunks = group.chunks;
         let uncompressed: u64 = chunks.iter().map(ColumnChunk::uncompressed_len).sum();
         let mut metadata = RowGroupMetaData::builder(Arc::clone(&self.schema))
             .set_num_rows(rows as i64)
