@@ -11,7 +11,8 @@
 //! | [`Histogram`](Encoding::Histogram) and the other three of histograms | [`HistogramDecoder`] | [`HistogramEncoder`] |
 //! | [`Aggregate`](Encoding::Aggregate): Thanos' downsampled chunks | [`Aggregate::split`], then as above | |
 //!
-//! [`decode`] reads any of them into samples of the data model; the decoders of floats are much faster in bulk.
+//! [`decode`] reads any of them into samples of the data model. For floats [`decode_floats`] is much faster: it appends
+//! them to [`FloatColumns`].
 //! Each module's documentation states the grammar of its encoding.
 //!
 //! ```
@@ -41,6 +42,7 @@
 pub mod aggregate;
 mod bits;
 mod chunk;
+mod columns;
 mod decode;
 mod encoding;
 mod error;
@@ -53,6 +55,7 @@ pub mod xor2;
 
 pub use aggregate::{Aggregate, AggregatePart};
 pub use chunk::EncodedChunk;
+pub use columns::{FloatColumns, decode_floats, decode_floats_in};
 pub use decode::decode;
 pub use encoding::{Encoding, ValueKind, sample_count};
 pub use error::{Error, ErrorKind, Result};

@@ -1,6 +1,7 @@
 //! XOR and XOR2 against chunks written by Prometheus, against a naive decoder, and against damage.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod columns;
 mod damage;
 mod golden;
 mod naive;

@@ -11,7 +11,7 @@ fn difference() -> impl Strategy<Value = i64> {
     prop_oneof![4 => Just(0), 4 => (any::<i64>(), 0_u32..64).prop_map(|(d, s)| d >> s)]
 }
 
-fn samples(max: usize) -> impl Strategy<Value = Vec<Sample>> {
+pub(crate) fn samples(max: usize) -> impl Strategy<Value = Vec<Sample>> {
     let value = prop_oneof![
         3 => Just(None),
         1 => Just(Some(STALE_NAN_BITS)),
