@@ -20,6 +20,7 @@ never() {
 
 async=(tokio object_store reqwest)
 never prometheus-model "${async[@]}" parquet serde prometheus-chunks
+never prometheus-re2 "${async[@]}" parquet serde prometheus-model
 never prometheus-chunks "${async[@]}" parquet serde prometheus-tsdb-index
 never prometheus-tsdb-index "${async[@]}" parquet serde prometheus-chunks
 never prometheus-tsdb-block "${async[@]}" parquet promparquet-schema
