@@ -16,11 +16,16 @@ use parquet::{
 
 use crate::{
     error::{Detail, Error, Place, Result},
-    thrift::{BINARY, Field, I32, I64, LIST, Reader, Result as ThriftResult, STRUCT},
+    thrift::{Field, LIST, Reader, Result as ThriftResult, STRUCT},
 };
+
+mod shape;
 
 const MAGIC: [u8; 4] = *b"PAR1";
 const ENCRYPTED_MAGIC: [u8; 4] = *b"PARE";
+
+/// Bytes in memory for each that the limit allows in the file: real footers need about eight.
+const MEMORY_PER_BYTE: u64 = 16;
 
 /// The end of a file, as far as it was read.
 #[derive(Debug)]
@@ -81,10 +86,12 @@ impl FooterReader {
             return Ok(Step::Fetch(start..self.start));
         }
         let footer = self.slice(start..tail_start);
-        check_shape(&footer).map_err(|e| {
+        let memory = shape::FILE_METADATA.check(&footer).and_then(|memory| check_flat(&footer).map(|()| memory));
+        let memory = memory.map_err(|e| {
             let place = self.place(start.saturating_add(e.at as u64));
             Error::corrupt(place, format!("the footer of a shard with {}", e.expected), "other bytes")
         })?;
+        self.check_memory("the footer, decoded", memory)?;
         let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(|e| self.footer_error(start, e))?;
         let Some(indexes) = self.index_range(&metadata, start)? else {
             return Ok(Step::Done(Box::new(metadata)));
@@ -112,29 +119,31 @@ impl FooterReader {
         }
     }
 
-    /// Checks the shape of all page indexes, which are held and lie before the footer.
+    /// Checks the shape of all page indexes, which are held and lie before the footer, and what they take in memory.
     fn check_indexes(&self, metadata: &ParquetMetaData) -> Result<()> {
+        let mut memory = 0_u64;
         for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
             let column_index = (column.column_index_offset(), column.column_index_length());
             let offset_index = (column.offset_index_offset(), column.offset_index_length());
-            let checks: [(_, _, Check); 2] = [
-                ("column index", column_index, check_column_index),
-                ("offset index", offset_index, check_offset_index),
+            let checks = [
+                ("column index", column_index, &shape::COLUMN_INDEX),
+                ("offset index", offset_index, &shape::OFFSET_INDEX),
             ];
-            for (what, (offset, length), check) in checks {
+            for (what, (offset, length), shape) in checks {
                 let (Some(offset), Some(length)) = (offset, length) else { continue };
                 let (Ok(start), Ok(length)) = (u64::try_from(offset), u64::try_from(length)) else { continue };
                 if length == 0 {
                     continue;
                 }
-                check(&self.slice(start..start.saturating_add(length))).map_err(|e| {
+                let of_index = shape.check(&self.slice(start..start.saturating_add(length))).map_err(|e| {
                     let column = Some(column.column_path().string());
                     let place = Place { column, ..self.place(start.saturating_add(e.at as u64)) };
                     Error::corrupt(place, format!("the {what} of a column, with {}", e.expected), "other bytes")
                 })?;
+                memory = memory.saturating_add(of_index);
             }
         }
-        Ok(())
+        self.check_memory("all page indexes, decoded", memory)
     }
 
     /// The bytes of all page indexes, checked to lie before the footer. Together they are within the limit even if they
@@ -185,6 +194,15 @@ impl FooterReader {
         Err(Detail::TooLarge { place: self.place(self.size), what, needed, limit: self.limit }.into())
     }
 
+    /// Checks what bytes within the limit take in memory once they are decoded.
+    fn check_memory(&self, what: &'static str, needed: u64) -> Result<()> {
+        let limit = self.limit.saturating_mul(MEMORY_PER_BYTE);
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(Detail::TooLarge { place: self.place(self.size), what, needed, limit }.into())
+    }
+
     fn place(&self, offset: u64) -> Place {
         Place { object: self.object.clone(), offset: Some(offset), ..Place::default() }
     }
@@ -195,93 +213,18 @@ impl FooterReader {
     }
 }
 
-/// Checks what the parquet crate does not before it reserves memory or recurses: that the schema is flat, of byte
-/// arrays, and that lists are as long as they say.
-fn check_shape(footer: &[u8]) -> ThriftResult<()> {
+/// Checks that the schema of a footer, whose shape is checked, is flat and of byte arrays: the parquet crate recurses.
+fn check_flat(footer: &[u8]) -> ThriftResult<()> {
     let mut reader = Reader::new(footer);
     let mut previous = 0;
     while let Some(field) = reader.field(previous)? {
         previous = field.id;
-        // `FileMetaData`: 1 version, 2 schema, 3 rows, 4 row groups, 5 key/value metadata, 6 created by, 7 column orders.
-        let kind = match field.id {
-            1 => I32,
-            3 => I64,
-            2 | 4 | 5 | 7 => LIST,
-            6 => BINARY,
-            _ => field.kind,
-        };
-        if field.kind != kind {
-            return reader.error("fields of the types that Parquet says");
-        }
         match field.id {
-            2 => check_schema(&mut reader)?,
+            2 if field.kind == LIST => return check_schema(&mut reader),
             _ => reader.skip(field.kind)?,
         }
     }
-    Ok(())
-}
-
-/// Checks the bytes of a page index of one kind.
-type Check = fn(&[u8]) -> ThriftResult<()>;
-
-/// `ColumnIndex`: 1 null pages, 2 and 3 bounds, 4 their order, 5 to 8 counts. Types matter: the parquet crate does not
-/// look at them, and would read on somewhere else.
-fn check_column_index(bytes: &[u8]) -> ThriftResult<()> {
-    let mut reader = Reader::new(bytes);
-    let mut previous = 0;
-    while let Some(field) = reader.field(previous)? {
-        previous = field.id;
-        match (field.id, field.kind) {
-            (1, LIST) => reader.booleans()?,
-            (2 | 3, LIST) => check_elements(&mut reader, BINARY, |reader| reader.skip(BINARY))?,
-            (4, I32) => reader.skip(I32)?,
-            (5..=8, LIST) => check_elements(&mut reader, I64, |reader| reader.skip(I64))?,
-            (1..=8, _) => return reader.error("fields of the types that Parquet says"),
-            _ => reader.skip(field.kind)?,
-        }
-    }
-    Ok(())
-}
-
-/// `OffsetIndex`: 1 page locations, 2 sizes. `PageLocation`: 1 offset, 2 compressed size, 3 first row.
-fn check_offset_index(bytes: &[u8]) -> ThriftResult<()> {
-    fn check_location(reader: &mut Reader<'_>) -> ThriftResult<()> {
-        let mut previous = 0;
-        while let Some(field) = reader.field(previous)? {
-            previous = field.id;
-            match (field.id, field.kind) {
-                (1 | 3, I64) | (2, I32) => reader.skip(field.kind)?,
-                (1..=3, _) => return reader.error("fields of the types that Parquet says"),
-                _ => reader.skip(field.kind)?,
-            }
-        }
-        Ok(())
-    }
-    let mut reader = Reader::new(bytes);
-    let mut previous = 0;
-    while let Some(field) = reader.field(previous)? {
-        previous = field.id;
-        match (field.id, field.kind) {
-            (1, LIST) => check_elements(&mut reader, STRUCT, check_location)?,
-            (2, LIST) => check_elements(&mut reader, I64, |reader| reader.skip(I64))?,
-            (1 | 2, _) => return reader.error("fields of the types that Parquet says"),
-            _ => reader.skip(field.kind)?,
-        }
-    }
-    Ok(())
-}
-
-/// A list of this kind of elements; the kind of an empty one does not matter.
-fn check_elements<'a>(
-    reader: &mut Reader<'a>,
-    kind: u8,
-    check: impl Fn(&mut Reader<'a>) -> ThriftResult<()>,
-) -> ThriftResult<()> {
-    let (found, size) = reader.list()?;
-    if size > 0 && found != kind {
-        return reader.error("elements of the types that Parquet says");
-    }
-    (0..size).try_for_each(|_| check(reader))
+    reader.error("a schema")
 }
 
 fn check_schema(reader: &mut Reader<'_>) -> ThriftResult<()> {
@@ -337,36 +280,39 @@ impl SchemaElement {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        shape::{COLUMN_INDEX, FILE_METADATA, OFFSET_INDEX},
+        *,
+    };
 
     /// A field that Parquet does not know, with a list of lists of booleans of which the parquet crate would count 2^31
     /// times 2^31, in no bytes at all. (An input that the fuzzer found.)
     #[test]
     fn page_indexes_of_other_shapes_are_refused() {
         const HOSTILE: &[u8] = &[0x99, 0xf9, 0xff, 0xff, 0xff, 0xff, 0x07, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0];
-        assert!(check_column_index(HOSTILE).is_err() && check_offset_index(HOSTILE).is_err());
+        assert!(COLUMN_INDEX.check(HOSTILE).is_err() && OFFSET_INDEX.check(HOSTILE).is_err());
         // Null pages [false], bounds ["a"] and ["b"], ascending, null counts [0], and a field of the future: 9, i32.
         let good = [0x19, 0x11, 2, 0x19, 0x18, 1, b'a', 0x19, 0x18, 1, b'b', 0x15, 2, 0x19, 0x16, 0, 0x45, 2, 0];
-        assert_eq!(check_column_index(&good), Ok(()));
+        assert!(COLUMN_INDEX.check(&good).is_ok());
         // One location: offset 4, size 5, row 0; unencoded sizes [7].
         let location = [0x19, 0x1c, 0x16, 8, 0x15, 10, 0x16, 0, 0, 0x19, 0x16, 14, 0];
-        assert_eq!(check_offset_index(&location), Ok(()));
+        assert!(OFFSET_INDEX.check(&location).is_ok());
         for n in 0..good.len() {
-            assert!(check_column_index(&good[..n]).is_err());
+            assert!(COLUMN_INDEX.check(&good[..n]).is_err());
         }
         for n in 0..location.len() {
-            assert!(check_offset_index(&location[..n]).is_err());
+            assert!(OFFSET_INDEX.check(&location[..n]).is_err());
         }
         // Of another type: the list, its elements, a field of a location.
         for (at, to) in [(0, 0x18), (1, 0x18), (4, 0x16), (11, 0x16), (14, 0x15)] {
             let mut other = good;
             other[at] = to;
-            assert!(check_column_index(&other).is_err(), "{at}");
+            assert!(COLUMN_INDEX.check(&other).is_err(), "{at}");
         }
         for (at, to) in [(1, 0x16), (2, 0x15), (4, 0x16), (10, 0x18)] {
             let mut other = location;
             other[at] = to;
-            assert!(check_offset_index(&other).is_err(), "{at}");
+            assert!(OFFSET_INDEX.check(&other).is_err(), "{at}");
         }
     }
 
@@ -389,5 +335,133 @@ mod tests {
         let error = reader(size).index_range(&shared, size).unwrap_err();
         assert!(error.kind() == crate::ErrorKind::LimitExceeded && error.to_string().contains("all page indexes"));
         assert!(reader(1 << 20).index_range(&shared, size).is_ok());
+    }
+
+    /// The footer of a file.
+    fn footer_of(file: &[u8]) -> Vec<u8> {
+        let (rest, _) = file.split_at(file.len() - 4);
+        let (rest, length) = rest.split_last_chunk::<4>().unwrap();
+        rest[rest.len() - u32::from_le_bytes(*length) as usize..].to_vec()
+    }
+
+    fn footers() -> Vec<Vec<u8>> {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds");
+        let files = ["none", "snappy", "zstd"].map(|codec| ["labels", "chunks"].map(|kind| (codec, kind)));
+        let read = |(codec, kind)| std::fs::read(format!("{root}/shard-{codec}/0.{kind}.parquet")).unwrap();
+        files.into_iter().flatten().map(|file| footer_of(&read(file))).collect()
+    }
+
+    #[test]
+    fn footers_of_ours_have_the_shape_and_no_part_of_one_has() {
+        for footer in footers() {
+            let memory = FILE_METADATA.check(&footer).unwrap();
+            let metadata = ParquetMetaDataReader::decode_metadata(&footer).unwrap();
+            // What the parquet crate itself counts, which leaves out some.
+            assert!(memory >= metadata.memory_size() as u64, "{memory} {}", metadata.memory_size());
+            assert!(memory <= MEMORY_PER_BYTE * footer.len() as u64, "{memory} of {}", footer.len());
+            for n in 0..footer.len() {
+                assert!(FILE_METADATA.check(&footer[..n]).is_err());
+            }
+        }
+    }
+
+    /// Version 1, a schema of no columns, no rows; then `row_groups`, the list with its header, and the rest.
+    fn footer(row_groups: &[u8], rest: &[u8]) -> Vec<u8> {
+        [&[0x15, 2, 0x19, 0x1c, 0x48, 1, b'r', 0x15, 0, 0, 0x16, 0, 0x19][..], row_groups, rest, &[0]].concat()
+    }
+
+    #[test]
+    fn hostile_footers_are_refused() {
+        let expect = |bytes: &[u8], expected: Option<&str>| {
+            let found = FILE_METADATA.check(bytes).err().map(|e| e.expected);
+            assert_eq!(found, expected, "{bytes:x?}");
+        };
+        let types = Some("fields of the types that Parquet says");
+        let elements = Some("elements of the types that Parquet says");
+        let required = Some("all required fields");
+        // A row group: no columns, no bytes, no rows.
+        let group = [0x19, 0x0c, 0x16, 0, 0x16, 0];
+        let with = |rest: &[u8]| footer(&[&[0x1c], &group[..], rest, &[0]].concat(), &[]);
+        expect(&with(&[]), None);
+        expect(&footer(&[0x0c], &[]), None);
+        // 8: lists of lists of booleans, for ever, in the row group and after all.
+        let booleans = [0xf9, 0xff, 0xff, 0xff, 0xff, 0x07, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
+        let list = Some("a list that ends within the data");
+        expect(&with(&[&[0x59], &booleans[..]].concat()), list);
+        expect(&footer(&[0x0c], &[&[0x49], &booleans[..]].concat()), list);
+        let unknown = Some("no unknown lists of booleans");
+        expect(&with(&[0x59, 0x11, 1]), unknown);
+        expect(&footer(&[0x0c], &[0x49, 0x19, 0x11, 1]), unknown);
+        // Lists that say they are longer than the data: row groups, columns, sorting columns, key/value, orders.
+        let long = [0xfc, 0xff, 0xff, 0xff, 0xff, 0x07];
+        expect(&footer(&long, &[]), list);
+        expect(&footer(&[&[0x1c, 0x19], &long[..]].concat(), &[]), list);
+        expect(&with(&[&[0x19], &long[..]].concat()), list);
+        expect(&footer(&[0x0c], &[&[0x19], &long[..]].concat()), list);
+        expect(&footer(&[0x0c], &[&[0x39], &long[..]].concat()), list);
+        // Other types: rows as text, columns as a list of numbers, an ordinal of 32 bits, sorting columns as booleans.
+        expect(&footer(&[0x1c, 0x19, 0x0c, 0x16, 0, 0x18, 0, 0], &[]), types);
+        expect(&footer(&[0x1c, 0x19, 0x15, 0, 0x16, 0, 0x16, 0, 0], &[]), elements);
+        expect(&with(&[0x45, 2]), types);
+        expect(&with(&[0x44, 2]), None);
+        expect(&with(&[0x19, 0x11, 1]), elements);
+        expect(&with(&[0x19, 0x1c, 0x15, 0, 0x11, 0x12, 0]), None);
+        expect(&with(&[0x19, 0x1c, 0x15, 0, 0x11, 0x15, 2, 0]), types);
+        // Row groups of nothing, for each of which memory would be reserved; fields twice; a header of type 0.
+        expect(&footer(&[0x2c, 0, 0], &[]), required);
+        expect(&footer(&[0x1c, 0x19, 0x0c, 0x16, 0, 0], &[]), required);
+        expect(&with(&[0x06, 6, 0]), Some("each field once, in ascending order"));
+        expect(&with(&[0x50]), Some("a type of Thrift's"));
+        // A column chunk: statistics as text; encodings as booleans; key/value metadata of another type.
+        let chunk = |rest: &[u8]| {
+            let metadata =
+                [&[0x1c, 0x15, 12, 0x19, 5, 0x19, 8, 0x15, 0, 0x16, 0, 0x16, 0, 0x16, 0, 0x26, 8], rest, &[0]].concat();
+            footer(&[&[0x1c, 0x19, 0x1c, 0x26, 0], &metadata[..], &[0, 0x16, 0, 0x16, 0, 0]].concat(), &[])
+        };
+        expect(&chunk(&[]), None);
+        expect(&chunk(&[0x3c, 0x36, 0, 0x41, 0x12, 0]), None);
+        expect(&chunk(&[0x38, 1, b'a']), types);
+        expect(&chunk(&[0x3c, 0x36, 0, 0x49, 0x11, 1, 0]), types);
+        expect(&chunk(&[0x7c, 0x29, 0x21, 1, 1, 0]), elements);
+        expect(&footer(&[0x0c], &[0x19, 0x1c, 0x15, 2, 0]), types);
+        expect(&footer(&[0x0c], &[0x19, 0x1c, 0x18, 1, b'k', 0x18, 1, b'v', 0]), None);
+        expect(&footer(&[0x0c], &[0x39, 0x1c, 0x1c, 0, 0]), None);
+        expect(&footer(&[0x0c], &[0x39, 0x1c, 0x15, 0, 0]), types);
+    }
+
+    #[test]
+    fn what_many_small_structs_take_in_memory_counts() {
+        // Key/value metadata: 16,383 empty keys.
+        let mut pairs = vec![0x19, 0xfc, 0xff, 0x7f];
+        pairs.extend([0x18, 0, 0].repeat(16_383));
+        let footer = footer(&[0x0c], &pairs);
+        let length = (footer.len() as u32).to_le_bytes();
+        let file: Bytes = [&MAGIC[..], &footer, &length, &MAGIC].concat().into();
+        let size = file.len() as u64;
+        let error = FooterReader::new("file".into(), size, file.clone(), size).step().err().unwrap();
+        assert_eq!(error.kind(), crate::ErrorKind::LimitExceeded);
+        assert!(error.to_string().contains("the footer, decoded"), "{error}");
+        assert!(FooterReader::new("file".into(), size, file, 4 * size).step().is_ok());
+    }
+
+    proptest::proptest! {
+        /// Whatever passes, the parquet crate reads (or refuses) at once, and in the memory foreseen.
+        #[test]
+        fn what_has_the_shape_is_read_in_the_memory_foreseen(
+            which in 0_usize..6,
+            changes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0_u8..), 1..4),
+        ) {
+            let mut footer = footers().swap_remove(which);
+            for (at, to) in changes {
+                let at = at.index(footer.len());
+                footer[at] = to;
+            }
+            if let Ok(memory) = FILE_METADATA.check(&footer)
+                && check_flat(&footer).is_ok()
+                && let Ok(metadata) = ParquetMetaDataReader::decode_metadata(&footer)
+            {
+                proptest::prop_assert!(memory >= metadata.memory_size() as u64);
+            }
+        }
     }
 }

@@ -92,6 +92,11 @@ impl<'a> Reader<'a> {
         Ok((v >> 1).cast_signed() ^ (v & 1).cast_signed().wrapping_neg())
     }
 
+    pub(crate) fn i16(&mut self) -> Result<i16> {
+        let before = self.at;
+        i16::try_from(self.i64()?).map_err(|_| ThriftError { at: before, expected: "an integer of 16 bits" })
+    }
+
     pub(crate) fn i32(&mut self) -> Result<i32> {
         let before = self.at;
         i32::try_from(self.i64()?).map_err(|_| ThriftError { at: before, expected: "an integer of 32 bits" })
@@ -139,15 +144,6 @@ impl<'a> Reader<'a> {
             1 => Ok(true),
             2 => Ok(false),
             _ => self.error("a boolean"),
-        }
-    }
-
-    /// Passes over a list of booleans, which [`Self::skip`] refuses.
-    pub(crate) fn booleans(&mut self) -> Result<()> {
-        match self.list()? {
-            (_, 0) => Ok(()),
-            (1 | 2, size) => self.take(size).map(drop),
-            _ => self.error("a list of booleans"),
         }
     }
 
