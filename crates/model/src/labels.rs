@@ -32,6 +32,8 @@ pub enum LabelsError {
     EmptyName(String),
     /// Names and values together have this many bytes, more than 2^32 - 1.
     TooLong(usize),
+    /// The first name comes after the second one, though it is less.
+    OutOfOrder(String, String),
 }
 
 impl fmt::Display for LabelsError {
@@ -40,6 +42,7 @@ impl fmt::Display for LabelsError {
             Self::DuplicateName(name) => write!(f, "label name {name:?} occurs twice"),
             Self::EmptyName(value) => write!(f, "label with value {value:?} has no name"),
             Self::TooLong(bytes) => write!(f, "labels of {bytes} bytes are longer than 2^32 - 1"),
+            Self::OutOfOrder(name, last) => write!(f, "label name {name:?} comes after {last:?}"),
         }
     }
 }
@@ -114,6 +117,56 @@ impl Labels {
     #[must_use]
     pub fn stable_hash(&self) -> u64 {
         stable_hash(self.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())))
+    }
+}
+
+/// Builds many label sets, one after another, from pairs that are in order already.
+#[derive(Clone, Default, Debug)]
+pub struct LabelsBuilder {
+    text: String,
+    ends: Vec<u32>,
+    /// Where the last name begins in `text`.
+    last_name: usize,
+}
+
+impl LabelsBuilder {
+    /// Appends a label; one with an empty value is left out.
+    ///
+    /// # Errors
+    /// If the name is not after the last one, is empty, or the text is longer than 2^32 - 1 bytes. The builder is as it was
+    /// then.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), LabelsError> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        if name.is_empty() {
+            return Err(LabelsError::EmptyName(value.to_owned()));
+        }
+        let start = self.text.len();
+        if let [.., name_end, _] = self.ends[..] {
+            let last = &self.text[self.last_name..name_end as usize];
+            match last.cmp(name) {
+                Ordering::Less => {}
+                Ordering::Equal => return Err(LabelsError::DuplicateName(name.to_owned())),
+                Ordering::Greater => return Err(LabelsError::OutOfOrder(name.to_owned(), last.to_owned())),
+            }
+        }
+        let (name_end, value_end) = (start + name.len(), start + name.len() + value.len());
+        let Ok(end) = u32::try_from(value_end) else { return Err(LabelsError::TooLong(value_end)) };
+        self.text.push_str(name);
+        self.text.push_str(value);
+        self.ends.extend([name_end as u32, end]); // not above `end`
+        self.last_name = start;
+        Ok(())
+    }
+
+    /// The labels pushed so far; the builder is empty again.
+    pub fn finish(&mut self) -> Labels {
+        let labels = Labels { text: self.text.as_str().into(), ends: self.ends.as_slice().into() };
+        self.text.clear();
+        self.ends.clear();
+        self.last_name = 0;
+        labels
     }
 }
 
@@ -213,6 +266,20 @@ mod tests {
         let l = labels(&[("b", "2"), ("a", "1"), ("c", "")]);
         assert_eq!(l.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
         assert_eq!((l.get("a"), l.get("b"), l.get("c")), (Some("1"), Some("2"), None));
+    }
+
+    #[test]
+    fn builder_gives_the_same_as_pairs() {
+        let mut builder = LabelsBuilder::default();
+        for pairs in [&[("a", "1"), ("ab", ""), ("b", "2")][..], &[], &[("", ""), ("z", "é")]] {
+            pairs.iter().for_each(|(name, value)| builder.push(name, value).unwrap());
+            assert_eq!(builder.finish(), labels(pairs));
+        }
+        builder.push("b", "1").unwrap();
+        assert_eq!(builder.push("b", "2"), Err(LabelsError::DuplicateName("b".into())));
+        assert_eq!(builder.push("a", "2"), Err(LabelsError::OutOfOrder("a".into(), "b".into())));
+        assert_eq!(builder.push("", "2"), Err(LabelsError::EmptyName("2".into())));
+        assert_eq!(builder.finish(), labels(&[("b", "1")]));
     }
 
     #[test]

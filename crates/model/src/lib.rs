@@ -9,6 +9,6 @@ mod sample;
 mod time;
 
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError, Span};
-pub use labels::{Labels, LabelsError, METRIC_NAME, stable_hash};
+pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, stable_hash};
 pub use sample::{NORMAL_NAN_BITS, STALE_NAN_BITS, Sample, Value, is_stale_nan, stale_nan};
 pub use time::{TimeRange, TimeRangeError, TimestampMs};

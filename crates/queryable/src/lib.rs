@@ -1,0 +1,20 @@
+//! What can be asked of a store of series, whatever it is made of: [`Queryable`], [`Querier`], [`SeriesSet`].
+//!
+//! A query engine is written against these traits, and stores implement them: it knows nothing of files, networks or
+//! runtimes. A [`Querier`] is a view that stays the same for the whole query. A select gives a stream of [`Series`] in
+//! label order; back-pressure is not polling, cancellation is dropping.
+//!
+//! An answer is complete or an error. A [`Warning`] says what a store that is made of others had to leave out, where the
+//! caller allowed that.
+
+mod error;
+mod hints;
+mod matcher;
+mod querier;
+mod series;
+
+pub use error::{Error, ErrorKind, Result};
+pub use hints::{Grouping, LabelHints, Projection, SelectHints, Sharding};
+pub use matcher::{MatchOp, Matcher};
+pub use querier::{LabelStrings, Querier, Queryable, SeriesSet, Warning};
+pub use series::{Chunk, SampleColumns, Series, SeriesData};
