@@ -42,10 +42,102 @@ pub struct Coalescing {
     pub max_read_bytes: u64,
 }
 
+impl Coalescing {
+    /// For files of this machine, where a request costs as much as a few pages.
+    pub const LOCAL: Self = Self { gap_bytes: 16 << 10, max_read_bytes: 4 << 20 };
+    /// For services, where a request costs as much as many pages, and each is served at some 80 MB/s.
+    pub const REMOTE: Self = Self { gap_bytes: 256 << 10, max_read_bytes: 4 << 20 };
+
+    /// What suits the bucket.
+    #[must_use]
+    pub fn of(bucket: &Bucket) -> Self {
+        match bucket.local_path("") {
+            Ok(Some(_)) => Self::LOCAL,
+            _ => Self::REMOTE,
+        }
+    }
+}
+
 impl Default for Coalescing {
     /// 16 KiB and 8 MiB.
     fn default() -> Self {
         Self { gap_bytes: 16 << 10, max_read_bytes: 8 << 20 }
+    }
+}
+
+/// One of the two files of a shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FileKind {
+    /// Labels, row indexes and hashes.
+    Labels,
+    /// Data columns.
+    Chunks,
+}
+
+/// Bytes of a shard's files that are wanted at the same time: data, not yet I/O.
+#[derive(Clone, Default, Debug)]
+pub struct ReadPlan {
+    labels: Vec<Range<u64>>,
+    chunks: Vec<Range<u64>>,
+}
+
+/// Stands for one range of a [`ReadPlan`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadSlot(FileKind, usize);
+
+impl ReadPlan {
+    /// Adds a range, half-open. Ranges may overlap.
+    pub fn add(&mut self, file: FileKind, bytes: Range<u64>) -> ReadSlot {
+        let ranges = match file {
+            FileKind::Labels => &mut self.labels,
+            FileKind::Chunks => &mut self.chunks,
+        };
+        ranges.push(bytes);
+        ReadSlot(file, ranges.len().saturating_sub(1))
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.chunks.is_empty()
+    }
+
+    /// The ranges of one file, in the order in which they were added.
+    #[must_use]
+    pub fn ranges(&self, file: FileKind) -> &[Range<u64>] {
+        match file {
+            FileKind::Labels => &self.labels,
+            FileKind::Chunks => &self.chunks,
+        }
+    }
+
+    /// The requests that reading it makes.
+    #[must_use]
+    pub fn requests(&self, coalescing: Coalescing) -> Vec<(FileKind, Range<u64>)> {
+        let of = |file, ranges| {
+            let plan = plan::coalesce(ranges, coalescing.gap_bytes, coalescing.max_read_bytes);
+            plan.reads.into_iter().map(move |read| (file, read))
+        };
+        of(FileKind::Labels, &self.labels).chain(of(FileKind::Chunks, &self.chunks)).collect()
+    }
+}
+
+/// What a [`ReadPlan`] asked for.
+#[derive(Clone, Default, Debug)]
+pub struct ReadBytes {
+    pub(crate) labels: Vec<Bytes>,
+    pub(crate) chunks: Vec<Bytes>,
+}
+
+impl ReadBytes {
+    /// The bytes of a range of the plan. Empty for a slot of another plan.
+    #[must_use]
+    pub fn get(&self, slot: ReadSlot) -> Bytes {
+        let buffers = match slot.0 {
+            FileKind::Labels => &self.labels,
+            FileKind::Chunks => &self.chunks,
+        };
+        buffers.get(slot.1).cloned().unwrap_or_default()
     }
 }
 

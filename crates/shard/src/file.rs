@@ -9,6 +9,7 @@ use parquet::{
 use promparquet_schema::{Column, DataColumns};
 
 use crate::{
+    column::ColumnChunk,
     error::{Detail, Error, Place, Result},
     page::is_supported,
 };
@@ -194,6 +195,12 @@ impl ShardFile {
     #[must_use]
     pub fn rows_of(&self, row_group: usize) -> u32 {
         self.rows.get(row_group).copied().unwrap_or(0)
+    }
+
+    /// A column in a row group; without pages, if there is no such one.
+    #[must_use]
+    pub const fn column_chunk(&self, row_group: usize, column: usize) -> ColumnChunk<'_> {
+        ColumnChunk::new(self, row_group, column)
     }
 
     /// Data pages of a column in a row group, in order.

@@ -149,33 +149,91 @@ impl<'a> Hybrid<'a> {
         }
     }
 
-    /// Passes over `n` values and says how many of them are not 0.
-    pub(crate) fn skip(&mut self, mut n: u64) -> Result<u64, Fault> {
-        let mut non_zero = 0_u64;
+    /// Appends the next `n` values.
+    pub(crate) fn read(&mut self, mut n: usize, out: &mut Vec<u32>) -> Result<(), Fault> {
         while n > 0 {
             match &mut self.run {
                 Run::Repeated { left: 0, .. } | Run::Packed { left: 0, .. } => self.next_run()?,
                 Run::Repeated { value, left } => {
+                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(n);
+                    out.extend(std::iter::repeat_n(*value, taken));
+                    *left = left.saturating_sub(taken as u64);
+                    n = n.saturating_sub(taken);
+                }
+                Run::Packed { bytes, next, left } => {
+                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(n);
+                    unpack_many(bytes, *next, taken, self.width, out).ok_or_else(ended)?;
+                    *next = next.saturating_add(taken as u64);
+                    *left = left.saturating_sub(taken as u64);
+                    n = n.saturating_sub(taken);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of the run that is next and how many of its values are left, at most `most`; only the first bit
+    /// of each value is looked at if `width` is 1 and the run is packed, and equal neighbours are counted.
+    pub(crate) fn next_levels(&mut self, most: u64) -> Result<(bool, u64), Fault> {
+        loop {
+            match &mut self.run {
+                Run::Repeated { left: 0, .. } | Run::Packed { left: 0, .. } => self.next_run()?,
+                Run::Repeated { value, left } => {
+                    let taken = most.min(*left);
+                    *left = left.saturating_sub(taken);
+                    return Ok((*value != 0, taken));
+                }
+                Run::Packed { bytes, next, left } => {
+                    let word = window(bytes, *next).ok_or_else(ended)?;
+                    let is_set = word & 1 != 0;
+                    let equal = if is_set { word.trailing_ones() } else { word.trailing_zeros() };
+                    // What is beyond the bytes or the window's whole bits is not known.
+                    let known = (bytes.len() as u64).saturating_mul(8).saturating_sub(*next).min(WINDOW_BITS);
+                    let taken = most.min(*left).min(known).min(equal.into());
+                    *next = next.saturating_add(taken);
+                    *left = left.saturating_sub(taken);
+                    return Ok((is_set, taken));
+                }
+            }
+        }
+    }
+
+    /// Passes over `n` values.
+    pub(crate) fn skip(&mut self, mut n: u64) -> Result<(), Fault> {
+        while n > 0 {
+            match &mut self.run {
+                Run::Repeated { left: 0, .. } | Run::Packed { left: 0, .. } => self.next_run()?,
+                Run::Repeated { left, .. } => {
                     let skipped = n.min(*left);
-                    if *value != 0 {
-                        non_zero = non_zero.saturating_add(skipped);
-                    }
                     *left = left.saturating_sub(skipped);
                     n = n.saturating_sub(skipped);
                 }
                 Run::Packed { bytes, next, left } => {
                     let skipped = n.min(*left);
-                    for i in 0..skipped {
-                        let value = unpack(bytes, next.saturating_add(i), self.width).ok_or_else(ended)?;
-                        non_zero = non_zero.saturating_add(u64::from(value != 0));
-                    }
                     *next = next.saturating_add(skipped);
                     *left = left.saturating_sub(skipped);
                     n = n.saturating_sub(skipped);
+                    let bits = next.saturating_mul(self.width.into());
+                    if bits > (bytes.len() as u64).saturating_mul(8) {
+                        return Err(ended());
+                    }
                 }
             }
         }
-        Ok(non_zero)
+        Ok(())
+    }
+
+    /// Passes over `n` levels (values of 1 bit) and says how many of them are 1.
+    pub(crate) fn skip_levels(&mut self, mut n: u64) -> Result<u64, Fault> {
+        let mut ones = 0_u64;
+        while n > 0 {
+            let (is_set, count) = self.next_levels(n)?;
+            n = n.saturating_sub(count);
+            if is_set {
+                ones = ones.saturating_add(count);
+            }
+        }
+        Ok(ones)
     }
 }
 
@@ -190,6 +248,42 @@ fn unpack(bytes: &[u8], n: u64, width: u32) -> Option<u32> {
     let window = bytes.get(start..end)?.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
     let value = window >> (bit % 8) & (u64::MAX >> 64_u32.saturating_sub(width));
     u32::try_from(value).ok()
+}
+
+/// Bits of a window that are known whatever bit of a byte it begins at.
+const WINDOW_BITS: u64 = 57;
+
+/// The bits from `bit` on, at least [`WINDOW_BITS`] of them, 0 beyond the end; `None` if all are beyond.
+fn window(bytes: &[u8], bit: u64) -> Option<u64> {
+    let rest = bytes.get(usize::try_from(bit / 8).ok()?..).filter(|rest| !rest.is_empty())?;
+    let word = match rest.first_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => rest.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    Some(word >> (bit % 8))
+}
+
+/// Appends `n` values of `width` bits, from the `first` on; `None` if one is cut off.
+fn unpack_many(bytes: &[u8], first: u64, n: usize, width: u32, out: &mut Vec<u32>) -> Option<()> {
+    let start = first.checked_mul(width.into())?;
+    let end = start.checked_add((n as u64).checked_mul(width.into())?)?;
+    if end.div_ceil(8) > bytes.len() as u64 {
+        return None;
+    }
+    if width == 0 {
+        out.extend(std::iter::repeat_n(0, n));
+        return Some(());
+    }
+    let mask = u64::from(u32::MAX >> 32_u32.saturating_sub(width));
+    let mut bit = start;
+    out.extend((0..n).map(|_| {
+        let word = window(bytes, bit).unwrap_or_default();
+        bit = bit.saturating_add(width.into());
+        #[expect(clippy::cast_possible_truncation, reason = "masked to at most 32 bits")]
+        let value = (word & mask) as u32;
+        value
+    }));
+    Some(())
 }
 
 #[cfg(test)]
@@ -236,8 +330,24 @@ mod tests {
             prop_assert!(reader.next().is_err());
             let at = at.min(values.len());
             let mut reader = Hybrid::new(&bytes, width).unwrap();
-            let non_zero = values[..at].iter().filter(|v| **v != 0).count() as u64;
-            prop_assert_eq!(reader.skip(at as u64).unwrap(), non_zero);
+            reader.skip(at as u64).unwrap();
+            let mut bulk = vec![7];
+            reader.clone().read(values.len() - at, &mut bulk).unwrap();
+            prop_assert_eq!(&bulk[1..], &values[at..]);
+            prop_assert!(reader.clone().read(values.len() - at + 1, &mut bulk).is_err());
+            prop_assert!(reader.clone().skip((values.len() - at) as u64 + 1).is_err());
+            if width == 1 {
+                let ones = values[..at].iter().filter(|v| **v != 0).count() as u64;
+                prop_assert_eq!(Hybrid::new(&bytes, width).unwrap().skip_levels(at as u64).unwrap(), ones);
+                let mut levels = reader.clone();
+                let mut found = Vec::new();
+                while found.len() < values.len() - at {
+                    let (is_set, count) = levels.next_levels((values.len() - at - found.len()) as u64).unwrap();
+                    prop_assert!(count > 0);
+                    found.extend(std::iter::repeat_n(u32::from(is_set), count as usize));
+                }
+                prop_assert_eq!(&found, &values[at..]);
+            }
             let mut reader = Hybrid::resume(&bytes, width, reader.position(&bytes)).unwrap();
             for v in &values[at..] {
                 prop_assert_eq!(reader.next().unwrap(), *v);
@@ -251,7 +361,9 @@ mod tests {
                 for _ in 0..10_000 {
                     if reader.next().is_err() { break; }
                 }
-                let _ = reader.skip(1 << 40);
+                let _ = reader.clone().skip(1 << 40);
+                let _ = reader.clone().read(10_000, &mut Vec::new());
+                if width == 1 { let _ = reader.skip_levels(1 << 20); }
             }
         }
     }

@@ -5,9 +5,12 @@
 //! body    := width: byte  runs of width bits: an index into the dictionary for each row that has a value
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::{
+    column::ABSENT,
     error::Fault,
     hybrid::{Hybrid, Position},
 };
@@ -45,7 +48,7 @@ impl LabelPage {
             return Ok(());
         }
         let mut levels = Hybrid::resume(&self.levels, 1, self.level)?;
-        let values = levels.skip(skipped.into())?;
+        let values = levels.skip_levels(skipped.into())?;
         if values != 0 {
             let rows = format!("rows {} to {} of the page without a value", self.row, row);
             return Err(Fault::corrupt(format!("{rows}, as the row index says"), format!("{values} values")));
@@ -81,6 +84,52 @@ impl LabelPage {
     }
 }
 
+/// Reads the codes of many rows of a page at once.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelCursor<'a> {
+    levels: Hybrid<'a>,
+    indexes: Hybrid<'a>,
+    /// The row that is next.
+    row: u32,
+    /// Size of the dictionary.
+    entries: u32,
+}
+
+impl<'a> LabelCursor<'a> {
+    pub(crate) fn new(page: &'a LabelPage, entries: u32) -> Result<Self, Fault> {
+        let levels = Hybrid::resume(&page.levels, 1, Position::default())?;
+        let indexes = Hybrid::resume(&page.indexes, page.width, Position::default())?;
+        Ok(Self { levels, indexes, row: 0, entries })
+    }
+
+    /// Appends the code of each row in `rows`, or [`ABSENT`]. They are not before those read last, and count from the
+    /// start of the page.
+    pub(crate) fn read(&mut self, rows: Range<u32>, codes: &mut Vec<u32>) -> Result<(), Fault> {
+        let skipped = rows.start.saturating_sub(self.row);
+        let values = self.levels.skip_levels(skipped.into())?;
+        self.indexes.skip(values)?;
+        let mut left = rows.end.saturating_sub(rows.start);
+        while left > 0 {
+            let (is_present, count) = self.levels.next_levels(left.into())?;
+            let count = u32::try_from(count).unwrap_or(left).min(left);
+            if is_present {
+                let from = codes.len();
+                self.indexes.read(count as usize, codes)?;
+                let greatest = codes.iter().skip(from).fold(0, |greatest, code| greatest.max(*code));
+                if greatest >= self.entries {
+                    let expected = format!("an index into a dictionary of {} entries", self.entries);
+                    return Err(Fault::corrupt(expected, greatest.to_string()));
+                }
+            } else {
+                codes.extend(std::iter::repeat_n(ABSENT, count as usize));
+            }
+            left = left.saturating_sub(count);
+        }
+        self.row = rows.end;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +145,19 @@ mod tests {
         let all: Vec<_> = (0..6).map(|_| page.take().unwrap()).collect();
         assert_eq!(all, [Some(2), None, None, Some(0), Some(1), None]);
         assert!(page.finish().is_ok());
+    }
+
+    #[test]
+    fn many_rows_at_once() {
+        let page = page();
+        let read = |rows: &[(u32, u32)], entries| {
+            let (mut cursor, mut codes) = (LabelCursor::new(&page, entries).unwrap(), Vec::new());
+            rows.iter().try_for_each(|(start, end)| cursor.read(*start..*end, &mut codes)).map(|()| codes)
+        };
+        assert_eq!(read(&[(0, 6)], 3).unwrap(), [2, ABSENT, ABSENT, 0, 1, ABSENT]);
+        assert_eq!(read(&[(0, 1), (3, 4), (4, 6)], 3).unwrap(), [2, 0, 1, ABSENT]);
+        assert_eq!(read(&[(2, 4)], 1).unwrap(), [ABSENT, 0]);
+        assert!(read(&[(0, 6)], 2).is_err() && read(&[(3, 5)], 1).is_err());
     }
 
     #[test]

@@ -105,7 +105,7 @@ struct Content {
 
 /// Decodes pages; keeps what decompression needs from one to the next.
 #[derive(Default)]
-pub(crate) struct PageDecoder {
+pub struct PageDecoder {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
     snappy: snap::raw::Decoder,
     limit: u64,
@@ -124,7 +124,8 @@ fn size(what: &'static str, n: Option<i32>) -> Result<usize, Fault> {
 
 impl PageDecoder {
     /// No page may take more than `limit` bytes of memory.
-    pub(crate) fn new(limit: u64) -> Self {
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
         Self { limit, ..Self::default() }
     }
 

@@ -4,8 +4,8 @@ use promparquet_objstore::Bucket;
 use promparquet_schema::{Column, DataColumns, chunks_file, labels_file};
 
 use crate::{
-    error::{Error, Result},
-    fetch,
+    error::{Detail, Error, Place, Result},
+    fetch::{self, Coalescing, FileKind, ReadBytes, ReadPlan},
     file::ShardFile,
     footer::{FooterReader, Step},
     scan::{RowScan, ScanOptions},
@@ -124,7 +124,7 @@ impl Shard {
         for row_group in 0..labels.row_groups() {
             let (expected, found) = (labels.rows_of(row_group), chunks.rows_of(row_group));
             if expected != found {
-                let place = crate::error::Place { row_group: Some(row_group), ..chunks.place() };
+                let place = Place { row_group: Some(row_group), ..chunks.place() };
                 let expected = format!("{expected} rows, as the labels file has");
                 return Err(Error::corrupt(place, expected, found.to_string()));
             }
@@ -211,6 +211,40 @@ impl Shard {
     #[must_use]
     pub fn rows(&self) -> u64 {
         (0..self.row_groups()).map(|group| u64::from(self.labels.rows_of(group))).sum()
+    }
+
+    /// One of its files.
+    #[must_use]
+    pub const fn file(&self, kind: FileKind) -> &ShardFile {
+        match kind {
+            FileKind::Labels => &self.labels,
+            FileKind::Chunks => &self.chunks,
+        }
+    }
+
+    /// What it may ask for.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Reads what was planned, from both files at the same time.
+    ///
+    /// # Errors
+    /// Those of the bucket; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if a range is longer than a page may be,
+    /// before anything is read.
+    pub async fn read(&self, plan: &ReadPlan, coalescing: Coalescing) -> Result<ReadBytes> {
+        for kind in [FileKind::Labels, FileKind::Chunks] {
+            let too_long = plan.ranges(kind).iter().find(|r| r.end.saturating_sub(r.start) > self.limits.page_bytes);
+            if let Some(range) = too_long {
+                let place = Place { offset: Some(range.start), ..self.file(kind).place() };
+                let needed = range.end.saturating_sub(range.start);
+                return Err(Detail::TooLarge { place, what: "a page", needed, limit: self.limits.page_bytes }.into());
+            }
+        }
+        let of = |kind| fetch::ranges(&self.bucket, self.file(kind).key(), plan.ranges(kind), coalescing);
+        let (labels, chunks) = futures::future::try_join(of(FileKind::Labels), of(FileKind::Chunks)).await?;
+        Ok(ReadBytes { labels, chunks })
     }
 
     /// Reads all rows, in the order of the file.

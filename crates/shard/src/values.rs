@@ -1,6 +1,6 @@
 //! Decoded byte arrays: pages of required columns, and dictionaries.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::error::Fault;
 
 /// The values of a page of a required column. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ValuePage {
+pub struct ValuePage {
     data: Bytes,
     /// For each value where it ends in `data`; ascending, the last within `data`.
     ends: Arc<[u32]>,
@@ -32,28 +32,48 @@ impl ValuePage {
     }
 
     /// How many values.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    pub(crate) fn get(&self, i: usize) -> Option<&[u8]> {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The `i`-th value.
+    #[must_use]
+    pub fn get(&self, i: usize) -> Option<&[u8]> {
+        self.data.get(self.range(i)?)
+    }
+
+    /// The `i`-th value, sharing the page's memory.
+    #[must_use]
+    pub fn share(&self, i: usize) -> Option<Bytes> {
+        let range = self.range(i).filter(|range| range.start <= range.end && range.end <= self.data.len())?;
+        Some(self.data.slice(range))
+    }
+
+    fn range(&self, i: usize) -> Option<Range<usize>> {
         let start = match i.checked_sub(1) {
             Some(previous) => *self.ends.get(previous)?,
             None => 0,
         };
-        self.data.get(start as usize..*self.ends.get(i)? as usize)
+        Some(start as usize..*self.ends.get(i)? as usize)
     }
 
     /// Bytes that it holds.
-    pub(crate) fn memory_size(&self) -> u64 {
+    #[must_use]
+    pub fn memory_size(&self) -> u64 {
         (self.data.len() as u64).saturating_add((self.ends.len() as u64).saturating_mul(4))
     }
 }
 
 /// The dictionary of a column chunk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Dictionary {
+pub struct Dictionary {
     data: Bytes,
     /// Where each entry's length stands, and the end of the last entry.
     starts: Vec<u32>,
@@ -89,18 +109,28 @@ impl Dictionary {
     }
 
     /// How many entries.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.starts.len().saturating_sub(1)
     }
 
-    pub(crate) fn get(&self, i: u32) -> Option<&[u8]> {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `i`-th entry.
+    #[must_use]
+    pub fn get(&self, i: u32) -> Option<&[u8]> {
         let i = i as usize;
         let start = (*self.starts.get(i)? as usize).checked_add(LENGTH_BYTES)?;
         self.data.get(start..*self.starts.get(i.checked_add(1)?)? as usize)
     }
 
     /// Bytes that it holds.
-    pub(crate) fn memory_size(&self) -> u64 {
+    #[must_use]
+    pub fn memory_size(&self) -> u64 {
         (self.data.len() as u64).saturating_add((self.starts.len() as u64).saturating_mul(4))
     }
 }
