@@ -218,8 +218,11 @@ impl Conversion<'_> {
     fn write_shard(&self, number: u32, shard: &ShardRows) -> ShardResult {
         let Self { source, rows, data_columns, options, memory, control, .. } = *self;
         let job = ShardJob { source, rows, shard, data_columns, options, control };
-        let labels =
-            || self.write_file(&labels_file(&options.name, number), |output| crate::labels_file::write(job, output));
+        let labels = || {
+            self.write_file(&labels_file(&options.name, number), |output| {
+                crate::labels_file::write(job, memory.spill_after_bytes, output)
+            })
+        };
         let chunks = || {
             self.write_file(&chunks_file(&options.name, number), |output| {
                 crate::chunks_file::write(job, memory, output)

@@ -37,6 +37,10 @@ pub(crate) enum Inner {
         "a page of {bytes} bytes does not fit Parquet's limit of 2^31 - 1: use smaller pages or row groups"
     ))]
     PageTooLarge { bytes: usize },
+    #[snafu(display(
+        "a footer or page index of {bytes} bytes does not fit Parquet's limit of 2^31 - 1: use larger pages or row groups"
+    ))]
+    FooterTooLarge { bytes: u64 },
     #[snafu(display("{what}: {source}"))]
     Parquet { what: &'static str, source: parquet::errors::ParquetError },
     #[snafu(display("write: {source}"))]
@@ -91,6 +95,7 @@ impl Error {
         match &*self.0 {
             Inner::InvalidOption { .. } => ErrorKind::Invalid,
             Inner::PageTooLarge { .. }
+            | Inner::FooterTooLarge { .. }
             | Inner::CellTooLarge { .. }
             | Inner::TooManyLabels { .. }
             | Inner::Memory { .. }

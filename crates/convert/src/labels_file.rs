@@ -1,9 +1,10 @@
 //! Writes the labels file of a shard.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use parquet::bloom_filter::Sbbf;
 use prometheus_model::stable_hash;
+use prometheus_tsdb_block::MergedSymbols;
 use promparquet_schema::{Column, LABELS_SCHEMA_ROOT, row_index, series_hash_cell};
 use rustc_hash::FxHashMap;
 use snafu::ResultExt;
@@ -23,10 +24,8 @@ use crate::{
 /// False positives of a bloom filter; about ten bits for each value, as in `parquet-go`.
 const BLOOM_FILTER_FPP: f64 = 0.01;
 
-/// Pages of labels are kept in memory until their row group is complete: they are small.
-const SPILL_AFTER_BYTES: usize = usize::MAX;
-
-pub(crate) fn write(job: ShardJob<'_>, output: &mut Output) -> Result<(), Error> {
+/// Pages wait in memory beyond `spill_after_bytes` on disk.
+pub(crate) fn write(job: ShardJob<'_>, spill_after_bytes: usize, output: &mut Output) -> Result<(), Error> {
     let ShardJob { source, rows, shard, data_columns, options, control } = job;
     let compression = options.labels_compression;
     let mut columns = Vec::with_capacity(shard.names.len() + 2);
@@ -43,7 +42,7 @@ pub(crate) fn write(job: ShardJob<'_>, output: &mut Output) -> Result<(), Error>
     columns.push(FileColumn { column: Column::RowIndex, compression });
     // Hashes are random bytes: compressing them would cost time and space.
     columns.push(FileColumn { column: Column::SeriesHash, compression: Compression::None });
-    let spill = Spill { after_bytes: SPILL_AFTER_BYTES, dir: &options.temp_dir };
+    let spill = Spill { after_bytes: spill_after_bytes, dir: &options.temp_dir };
     let mut file = FileWriter::new(output, LABELS_SCHEMA_ROOT, columns, &sorting, data_columns, spill)?;
     let mut group = Group::new(source, shard, options)?;
     for range in &shard.row_groups {
@@ -114,26 +113,22 @@ impl<'a> Group<'a> {
                 self.hashes.end_cell();
                 row_of_page += 1;
                 if row_of_page == self.page_rows {
-                    self.end_page(row_of_page)?;
+                    self.end_page(row_of_page, file)?;
                     row_of_page = 0;
                 }
             }
         }
         if row_of_page > 0 {
-            self.end_page(row_of_page)?;
+            self.end_page(row_of_page, file)?;
         }
         let symbols = self.source.symbols;
         for (i, column) in self.labels.iter_mut().enumerate() {
-            let entries = column.entries.iter().map(|symbol| symbols.get(*symbol));
-            let entries = entries.collect::<Result<Vec<_>, _>>()?;
-            let dictionary = dictionary_page(entries.iter().copied(), &mut self.compressor)?;
-            let bloom_filter = with_bloom_filter.contains(&i).then(|| bloom_filter(&entries)).transpose()?;
-            file.whole_column(i, Some(&dictionary), &column.pages, bloom_filter)?;
-            column.clear();
-        }
-        for (cells, column) in [(&mut self.row_index, self.labels.len()), (&mut self.hashes, self.labels.len() + 1)] {
-            file.whole_column(column, None, &cells.pages, None)?;
-            cells.pages.clear();
+            let LabelColumn { entries, .. } = std::mem::take(column);
+            let dictionary =
+                dictionary_page(|| entries.iter().map(|symbol| symbols.get(*symbol)), &mut self.compressor)?;
+            let with_bloom_filter = with_bloom_filter.contains(&i);
+            let bloom_filter = with_bloom_filter.then(|| bloom_filter(&entries, symbols)).transpose()?;
+            file.finish_column(i, Some(&dictionary), bloom_filter)?;
         }
         file.end_row_group(range.len() as u64)
     }
@@ -151,23 +146,33 @@ impl<'a> Group<'a> {
         failed.map_or(Ok(hash), Err).map_err(Error::from)
     }
 
-    fn end_page(&mut self, rows: u32) -> Result<(), Error> {
-        for column in &mut self.labels {
-            column.end_page(rows, self.source, &mut self.compressor)?;
+    fn end_page(&mut self, rows: u32, file: &mut FileWriter<'_>) -> Result<(), Error> {
+        // Columns without a value are many where each series has few of the labels there are.
+        let absent = Arc::new(label_page(rows, &[], &[], None, &mut self.compressor)?);
+        for (i, column) in self.labels.iter_mut().enumerate() {
+            if column.present.is_empty() {
+                file.shared_page(i, &absent);
+            } else {
+                file.data_page(i, column.end_page(rows, self.source, &mut self.compressor)?)?;
+            }
         }
-        let (lengths, data) = (&self.row_index.lengths, &self.row_index.data);
-        let page = prefix_page(lengths, data, &mut self.compressor)?;
-        self.row_index.end_page(page);
-        let page = value_page(&self.hashes.lengths, &self.hashes.data, &mut self.plain)?;
-        self.hashes.end_page(page);
+        let (row_index, hashes) = (self.labels.len(), self.labels.len() + 1);
+        let cells = &mut self.row_index;
+        file.data_page(row_index, prefix_page(&cells.lengths, &cells.data, &mut self.compressor)?)?;
+        cells.clear();
+        let cells = &mut self.hashes;
+        file.data_page(hashes, value_page(&cells.lengths, &cells.data, &mut self.plain)?)?;
+        cells.clear();
         Ok(())
     }
 }
 
-fn bloom_filter(entries: &[&str]) -> Result<Box<Sbbf>, Error> {
+fn bloom_filter(entries: &[u32], symbols: &MergedSymbols<'_>) -> Result<Box<Sbbf>, Error> {
     let filter = Sbbf::new_with_ndv_fpp(entries.len().max(1) as u64, BLOOM_FILTER_FPP);
     let mut filter = filter.context(ParquetSnafu { what: "bloom filter" })?;
-    entries.iter().for_each(|entry| filter.insert(*entry));
+    for entry in entries {
+        filter.insert(symbols.get(*entry)?);
+    }
     Ok(Box::new(filter))
 }
 
@@ -183,7 +188,6 @@ struct LabelColumn {
     indexes: Vec<u32>,
     /// Least and greatest value of the open page.
     bounds: Option<(u32, u32)>,
-    pages: Vec<Page>,
 }
 
 impl LabelColumn {
@@ -206,7 +210,7 @@ impl LabelColumn {
         self.indexes.push(index);
     }
 
-    fn end_page(&mut self, rows: u32, source: &Source<'_>, compressor: &mut Compressor) -> Result<(), Error> {
+    fn end_page(&mut self, rows: u32, source: &Source<'_>, compressor: &mut Compressor) -> Result<Page, Error> {
         let bounds = match self.bounds.take() {
             None => None,
             Some((min, max)) => {
@@ -214,18 +218,11 @@ impl LabelColumn {
                 Some(PageBounds { min: lower_bound(min).0.to_owned(), max: upper_bound(max).0 })
             }
         };
-        self.pages.push(label_page(rows, &self.present, &self.indexes, bounds, compressor)?);
-        self.present.clear();
-        self.indexes.clear();
+        // Not kept for the next page: another column may be as long there, and all together longer than a page.
+        let (present, indexes) = (std::mem::take(&mut self.present), std::mem::take(&mut self.indexes));
         // The next page's bounds must include its first value, even if it is the same as the last of this page.
         self.last = None;
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.index_of.clear();
-        self.entries.clear();
-        self.pages.clear();
+        label_page(rows, &present, &indexes, bounds, compressor)
     }
 }
 
@@ -235,7 +232,6 @@ struct CellColumn {
     lengths: Vec<u32>,
     data: Vec<u8>,
     ended: usize,
-    pages: Vec<Page>,
 }
 
 impl CellColumn {
@@ -244,8 +240,7 @@ impl CellColumn {
         self.ended = self.data.len();
     }
 
-    fn end_page(&mut self, page: Page) {
-        self.pages.push(page);
+    fn clear(&mut self) {
         self.lengths.clear();
         self.data.clear();
         self.ended = 0;

@@ -1,82 +1,41 @@
 //! What the footer says of one column chunk, gathered page by page.
+//!
+//! Written as `ColumnMetaData`, `ColumnIndex` and `OffsetIndex` of `parquet.thrift`. Bytes, not structures of the
+//! `parquet` crate, since a footer may have millions of them: see [`super::footer`].
 
-use parquet::{
-    basic::{BoundaryOrder, Encoding, PageType, Type},
-    data_type::ByteArray,
-    file::{
-        metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats},
-        page_index::{column_index::ColumnIndexMetaData, offset_index::OffsetIndexMetaData},
-        statistics::{Statistics, ValueStatistics},
-    },
-    schema::types::ColumnDescPtr,
-};
+use parquet::basic::{BoundaryOrder, Encoding, PageType, Type};
 
-use super::{Page, PageBounds};
-use crate::error::{Error, ParquetSnafu};
-use snafu::ResultExt;
+use super::{Page, PageBounds, thrift::Struct};
+use crate::error::{Error, PageTooLargeSnafu};
 
 /// One column chunk while it is written. Its pages are consecutive in the file: dictionary first, if there is one.
-pub(crate) struct ColumnChunk {
-    descr: ColumnDescPtr,
-    codec: parquet::basic::Compression,
+pub(super) struct ColumnChunk {
     encoding: Encoding,
     dictionary_offset: Option<u64>,
-    first_data_offset: Option<u64>,
+    pages: Vec<PageAt>,
     compressed: u64,
     uncompressed: u64,
     values: u64,
     nulls: u64,
-    data_pages: i32,
-    column_index: ColumnIndexBuilder,
-    offset_index: OffsetIndexBuilder,
-    order: Order,
-    bounds: Option<PageBounds>,
 }
 
-/// What can be said of the order of the bounds so far; pages without a value do not count.
-#[derive(Clone, Debug)]
-struct Order {
-    last: Option<PageBounds>,
-    ascending: bool,
-    descending: bool,
-}
-
-impl Order {
-    fn add(&mut self, bounds: &PageBounds) {
-        if let Some(last) = &self.last {
-            self.ascending &= last.min <= bounds.min && last.max <= bounds.max;
-            self.descending &= last.min >= bounds.min && last.max >= bounds.max;
-        }
-        self.last = Some(bounds.clone());
-    }
-
-    fn boundary_order(&self) -> BoundaryOrder {
-        match self {
-            Self { last: None, .. } => BoundaryOrder::UNORDERED,
-            Self { ascending: true, .. } => BoundaryOrder::ASCENDING,
-            Self { descending: true, .. } => BoundaryOrder::DESCENDING,
-            Self { .. } => BoundaryOrder::UNORDERED,
-        }
-    }
+/// A data page that was written.
+struct PageAt {
+    facts: PageFacts,
+    offset: u64,
+    first_row: u64,
 }
 
 impl ColumnChunk {
-    pub(super) fn new(descr: ColumnDescPtr, codec: parquet::basic::Compression, encoding: Encoding) -> Self {
+    pub(super) const fn new(encoding: Encoding) -> Self {
         Self {
-            descr,
-            codec,
             encoding,
             dictionary_offset: None,
-            first_data_offset: None,
+            pages: Vec::new(),
             compressed: 0,
             uncompressed: 0,
             values: 0,
             nulls: 0,
-            data_pages: 0,
-            column_index: ColumnIndexBuilder::new(Type::BYTE_ARRAY),
-            offset_index: OffsetIndexBuilder::new(),
-            order: Order { last: None, ascending: true, descending: true },
-            bounds: None,
         }
     }
 
@@ -87,110 +46,146 @@ impl ColumnChunk {
         self.uncompressed += page.uncompressed_len as u64;
     }
 
-    /// The next data page, of `len` bytes in the file, went to `offset`.
-    pub(super) fn add_data(&mut self, page: &PageFacts, offset: u64) {
-        self.first_data_offset.get_or_insert(offset);
-        self.compressed += page.len;
-        self.uncompressed += page.uncompressed_len;
-        self.values += u64::from(page.values);
-        self.nulls += u64::from(page.nulls);
-        self.data_pages += 1;
-        self.offset_index.append_row_count(page.values.into());
-        // A page is below 2^31 bytes; its header adds less than 100.
-        self.offset_index.append_offset_and_size(offset as i64, i32::try_from(page.len).unwrap_or(i32::MAX));
-        let null_page = page.values == page.nulls;
-        let (min, max) = page.bounds.as_ref().map_or((&[][..], &[][..]), |b| (b.min.as_bytes(), b.max.as_bytes()));
-        self.column_index.append(null_page, min.to_vec(), max.to_vec(), page.nulls.into(), None);
-        if let Some(bounds) = &page.bounds {
-            self.order.add(bounds);
-            match &mut self.bounds {
-                None => self.bounds = Some(bounds.clone()),
-                Some(all) => {
-                    if bounds.min < all.min {
-                        all.min.clone_from(&bounds.min);
-                    }
-                    if bounds.max > all.max {
-                        all.max.clone_from(&bounds.max);
-                    }
-                }
-            }
-        }
+    /// The next data page went to `offset`.
+    pub(super) fn add_data(&mut self, facts: PageFacts, offset: u64) {
+        let first_row = self.values;
+        self.compressed += u64::from(facts.len);
+        self.uncompressed += u64::from(facts.uncompressed_len);
+        self.values += u64::from(facts.values);
+        self.nulls += u64::from(facts.nulls);
+        self.pages.push(PageAt { facts, offset, first_row });
     }
 
-    /// Bytes without compression so far.
+    /// Bytes in the file.
+    pub(super) const fn compressed_len(&self) -> u64 {
+        self.compressed
+    }
+
+    /// Bytes without compression.
     pub(super) const fn uncompressed_len(&self) -> u64 {
         self.uncompressed
     }
 
     /// Where the chunk begins in the file.
     pub(super) fn offset(&self) -> Option<u64> {
-        self.dictionary_offset.or(self.first_data_offset)
+        self.dictionary_offset.or(self.first_data_offset())
     }
 
-    pub(super) fn finish(
-        self,
-        bloom_filter: Option<(u64, u32)>,
-    ) -> Result<(ColumnChunkMetaData, ColumnIndexMetaData, OffsetIndexMetaData), Error> {
-        let mut encodings = vec![self.encoding];
-        let data_stats =
-            PageEncodingStats { page_type: PageType::DATA_PAGE_V2, encoding: self.encoding, count: self.data_pages };
-        let mut stats = vec![data_stats];
-        if self.dictionary_offset.is_some() {
-            encodings = vec![Encoding::PLAIN, Encoding::RLE, self.encoding];
-            stats.insert(
-                0,
-                PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 },
-            );
+    fn first_data_offset(&self) -> Option<u64> {
+        self.pages.first().map(|page| page.offset)
+    }
+
+    fn bounds(&self) -> impl Iterator<Item = &PageBounds> {
+        self.pages.iter().filter_map(|page| page.facts.bounds.as_deref())
+    }
+
+    /// The last field that [`put_metadata`](Self::put_metadata) writes.
+    pub(super) const LAST_FIELD: u8 = 13;
+
+    /// Appends the `ColumnMetaData` of a column called `name`, but for the bloom filter, which comes last.
+    pub(super) fn put_metadata(&self, name: &str, codec: i32, out: &mut Vec<u8>) {
+        let mut metadata = Struct::new(out);
+        metadata.i32(1, Type::BYTE_ARRAY as i32);
+        match self.dictionary_offset {
+            Some(_) => metadata.i32s(2, &[Encoding::PLAIN as i32, Encoding::RLE as i32, self.encoding as i32]),
+            None => metadata.i32s(2, &[self.encoding as i32]),
         }
-        let mut column_index = self.column_index;
-        column_index.set_boundary_order(self.order.boundary_order());
-        let mut metadata = ColumnChunkMetaData::builder(self.descr)
-            .set_encodings(encodings)
-            .set_page_encoding_stats(stats)
-            .set_compression(self.codec)
-            .set_num_values(self.values as i64)
-            .set_total_compressed_size(self.compressed as i64)
-            .set_total_uncompressed_size(self.uncompressed as i64)
-            .set_data_page_offset(self.first_data_offset.unwrap_or_default() as i64)
-            .set_dictionary_page_offset(self.dictionary_offset.map(|o| o as i64));
-        if let Some((offset, len)) = bloom_filter {
-            metadata = metadata
-                .set_bloom_filter_offset(Some(offset as i64))
-                .set_bloom_filter_length(Some(i32::try_from(len).unwrap_or(i32::MAX)));
+        metadata.binaries(3, std::iter::once(name.as_bytes()));
+        metadata.i32(4, codec);
+        metadata.i64(5, self.values as i64);
+        metadata.i64(6, self.uncompressed as i64);
+        metadata.i64(7, self.compressed as i64);
+        metadata.i64(9, self.first_data_offset().unwrap_or_default() as i64);
+        if let Some(offset) = self.dictionary_offset {
+            metadata.i64(11, offset as i64);
         }
-        let (min, max) = self.bounds.map_or((None, None), |b| (Some(b.min), Some(b.max)));
-        let as_bytes = |bound: Option<String>| bound.map(|text| ByteArray::from(text.into_bytes()));
-        metadata = metadata.set_statistics(Statistics::ByteArray(
-            ValueStatistics::new(as_bytes(min), as_bytes(max), None, Some(self.nulls), false)
-                .with_min_is_exact(false)
-                .with_max_is_exact(false),
-        ));
-        Ok((
-            metadata.build().context(ParquetSnafu { what: "column chunk metadata" })?,
-            column_index.build().context(ParquetSnafu { what: "column index" })?,
-            self.offset_index.build(),
-        ))
+        let mut statistics = metadata.open(12);
+        statistics.i64(3, self.nulls as i64);
+        if let Some(max) = self.bounds().map(|bounds| &bounds.max).max() {
+            statistics.binary(5, max.as_bytes());
+        }
+        if let Some(min) = self.bounds().map(|bounds| &bounds.min).min() {
+            statistics.binary(6, min.as_bytes());
+        }
+        statistics.bool(7, false);
+        statistics.bool(8, false);
+        statistics.close();
+        let dictionary = self.dictionary_offset.map(|_| (PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1));
+        let data = (PageType::DATA_PAGE_V2, self.encoding, self.pages.len() as i32);
+        let stats: Vec<_> = dictionary.into_iter().chain([data]).collect();
+        metadata.structs(Self::LAST_FIELD, stats.into_iter(), |mut stats, (page_type, encoding, count)| {
+            stats.i32(1, page_type as i32);
+            stats.i32(2, encoding as i32);
+            stats.i32(3, count);
+            stats.close();
+        });
+    }
+
+    /// Appends the `ColumnIndex`.
+    pub(super) fn put_column_index(&self, out: &mut Vec<u8>) {
+        let pages = || self.pages.iter().map(|page| &page.facts);
+        let mut index = Struct::new(out);
+        index.bools(1, pages().map(|page| page.values == page.nulls));
+        index.binaries(2, pages().map(|page| page.bounds.as_ref().map_or(&[][..], |b| b.min.as_bytes())));
+        index.binaries(3, pages().map(|page| page.bounds.as_ref().map_or(&[][..], |b| b.max.as_bytes())));
+        index.i32(4, self.boundary_order() as i32);
+        index.i64s(5, pages().map(|page| page.nulls.into()));
+        index.close();
+    }
+
+    /// Pages without a value do not count.
+    fn boundary_order(&self) -> BoundaryOrder {
+        let pairs = || self.bounds().zip(self.bounds().skip(1));
+        if self.bounds().next().is_none() {
+            BoundaryOrder::UNORDERED
+        } else if pairs().all(|(a, b)| a.min <= b.min && a.max <= b.max) {
+            BoundaryOrder::ASCENDING
+        } else if pairs().all(|(a, b)| a.min >= b.min && a.max >= b.max) {
+            BoundaryOrder::DESCENDING
+        } else {
+            BoundaryOrder::UNORDERED
+        }
+    }
+
+    /// Appends the `OffsetIndex`.
+    pub(super) fn put_offset_index(&self, out: &mut Vec<u8>) {
+        let mut index = Struct::new(out);
+        index.structs(1, self.pages.iter(), |mut location, page| {
+            location.i64(1, page.offset as i64);
+            location.i32(2, page.facts.len.cast_signed());
+            location.i64(3, page.first_row as i64);
+            location.close();
+        });
+        index.close();
     }
 }
 
 /// What the footer needs to know of a data page, when its bytes may already be elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct PageFacts {
-    pub(super) len: u64,
-    uncompressed_len: u64,
+    /// Bytes in the file, below 2^31.
+    pub(super) len: u32,
+    uncompressed_len: u32,
     values: u32,
     nulls: u32,
-    bounds: Option<PageBounds>,
+    bounds: Option<Box<PageBounds>>,
 }
 
-impl From<&Page> for PageFacts {
-    fn from(page: &Page) -> Self {
-        Self {
-            len: page.len() as u64,
-            uncompressed_len: page.uncompressed_len as u64,
+impl TryFrom<&Page> for PageFacts {
+    type Error = Error;
+
+    fn try_from(page: &Page) -> Result<Self, Error> {
+        // The page itself is below 2^31 bytes, its header adds less than 100.
+        let length = |bytes: usize| {
+            let length = i32::try_from(bytes).map_err(|_| Error::from(PageTooLargeSnafu { bytes }.build()));
+            length.map(i32::cast_unsigned)
+        };
+        Ok(Self {
+            len: length(page.len())?,
+            uncompressed_len: length(page.uncompressed_len)?,
             values: page.values,
             nulls: page.nulls,
-            bounds: page.bounds.clone(),
-        }
+            bounds: page.bounds.clone().map(Box::new),
+        })
     }
 }

@@ -39,14 +39,20 @@ pub(crate) struct PageBounds {
     pub(crate) max: String,
 }
 
-/// The page of dictionary entries, `PLAIN`: `u32le` length and bytes each.
-pub(crate) fn dictionary_page<'a>(
-    entries: impl ExactSizeIterator<Item = &'a str>,
-    compressor: &mut Compressor,
-) -> Result<Page, Error> {
-    let values = entries.len() as u32; // ids of entries are u32
-    let mut body = Vec::new();
-    for entry in entries {
+/// The page of dictionary entries, `PLAIN`: `u32le` length and bytes each. `entries` gives them each time it is called.
+pub(crate) fn dictionary_page<'a, I, E>(entries: impl Fn() -> I, compressor: &mut Compressor) -> Result<Page, Error>
+where
+    I: ExactSizeIterator<Item = Result<&'a str, E>>,
+    Error: From<E>,
+{
+    let values = entries().len() as u32; // ids of entries are u32
+    let mut length = 0;
+    for entry in entries() {
+        length += size_of::<u32>() + entry?.len();
+    }
+    let mut body = Vec::with_capacity(length);
+    for entry in entries() {
+        let entry = entry?;
         body.extend((entry.len() as u32).to_le_bytes());
         body.extend(entry.as_bytes());
     }

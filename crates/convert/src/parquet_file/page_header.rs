@@ -1,21 +1,8 @@
-//! Page headers, in Thrift's compact protocol.
-//!
-//! ```text
-//! struct   := field* 0x00
-//! field    := (id delta << 4 | type) value       type 1 true, 2 false, 5 i32, 12 struct
-//! i32      := zig-zag LEB128
-//! ```
-//!
-//! Field numbers are those of `parquet.thrift`: `PageHeader`, `DictionaryPageHeader`, `DataPageHeaderV2`.
+//! Page headers: `PageHeader`, `DictionaryPageHeader` and `DataPageHeaderV2` of `parquet.thrift`.
 
 use parquet::basic::{Encoding, PageType};
 
-use super::leb128::put_zigzag;
-
-const TRUE: u8 = 1;
-const FALSE: u8 = 2;
-const I32: u8 = 5;
-const STRUCT: u8 = 12;
+use super::thrift::Struct;
 
 /// What a page's header says beside its sizes and checksum.
 #[derive(Clone, Copy, Debug)]
@@ -57,38 +44,4 @@ pub(super) fn put(kind: Kind, uncompressed_len: i32, compressed_len: i32, crc: u
         }
     }
     header.close();
-}
-
-struct Struct<'a> {
-    out: &'a mut Vec<u8>,
-    last_id: u8,
-}
-
-impl<'a> Struct<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, last_id: 0 }
-    }
-
-    fn field(&mut self, id: u8, kind: u8) {
-        self.out.push((id - self.last_id) << 4 | kind);
-        self.last_id = id;
-    }
-
-    fn i32(&mut self, id: u8, value: i32) {
-        self.field(id, I32);
-        put_zigzag(self.out, value.into());
-    }
-
-    fn bool(&mut self, id: u8, value: bool) {
-        self.field(id, if value { TRUE } else { FALSE });
-    }
-
-    fn open(&mut self, id: u8) -> Struct<'_> {
-        self.field(id, STRUCT);
-        Struct::new(self.out)
-    }
-
-    fn close(self) {
-        self.out.push(0);
-    }
 }

@@ -91,7 +91,6 @@ fn labels_file(compression: Compression, rows_per_group: &[u32], page_rows: u32)
         let mut first = 0;
         for &rows in rows_per_group {
             let mut dictionary: Vec<String> = Vec::new();
-            let (mut labels, mut indexes, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
             for start in (first..first + rows).step_by(page_rows as usize) {
                 let end = (start + page_rows).min(first + rows);
                 let (mut present, mut ids, mut values) = (Vec::new(), Vec::new(), Vec::new());
@@ -109,18 +108,20 @@ fn labels_file(compression: Compression, rows_per_group: &[u32], page_rows: u32)
                     min: lower_bound(min).0.to_owned(),
                     max: upper_bound(values.iter().max().unwrap()).0,
                 });
-                labels.push(label_page(end - start, &present, &ids, bounds, &mut compressor).unwrap());
+                let page = label_page(end - start, &present, &ids, bounds, &mut compressor).unwrap();
+                writer.data_page(0, page).unwrap();
                 let cells: Vec<Vec<u8>> = (start..end).map(|row| row.to_string().into_bytes()).collect();
                 let lengths: Vec<u32> = cells.iter().map(|c| c.len() as u32).collect();
-                indexes.push(prefix_page(&lengths, &cells.concat(), &mut compressor).unwrap());
-                hashes.push(value_page(&lengths, &cells.concat(), &mut plain).unwrap());
+                let page = prefix_page(&lengths, &cells.concat(), &mut compressor).unwrap();
+                writer.data_page(1, page).unwrap();
+                writer.data_page(2, value_page(&lengths, &cells.concat(), &mut plain).unwrap()).unwrap();
             }
             let mut bloom = Sbbf::new_with_ndv_fpp(dictionary.len() as u64, 0.01).unwrap();
             dictionary.iter().for_each(|v| bloom.insert(v.as_str()));
-            let page = dictionary_page(dictionary.iter().map(String::as_str), &mut compressor).unwrap();
-            writer.whole_column(0, Some(&page), &labels, Some(Box::new(bloom))).unwrap();
-            writer.whole_column(1, None, &indexes, None).unwrap();
-            writer.whole_column(2, None, &hashes, None).unwrap();
+            let page =
+                dictionary_page(|| dictionary.iter().map(|v| Ok::<_, crate::Error>(v.as_str())), &mut compressor)
+                    .unwrap();
+            writer.finish_column(0, Some(&page), Some(Box::new(bloom))).unwrap();
             writer.end_row_group(rows.into()).unwrap();
             first += rows;
         }
