@@ -25,8 +25,10 @@ pub enum ErrorKind {
 pub(crate) enum Repr {
     #[snafu(display("error parsing regexp: {reason}: `{fragment}`"))]
     Syntax { reason: &'static str, fragment: String },
-    #[snafu(display("error parsing regexp: {reason}: `{pattern}`"))]
-    Large { reason: &'static str, pattern: String },
+    #[snafu(display("error parsing regexp: expression nests too deeply: `{pattern}`"))]
+    TooDeep { pattern: String },
+    #[snafu(display("error parsing regexp: expression too large: `{pattern}`"))]
+    TooLarge { pattern: String },
 }
 
 impl Error {
@@ -35,7 +37,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
             Repr::Syntax { .. } => ErrorKind::Invalid,
-            Repr::Large { .. } => ErrorKind::LimitExceeded,
+            Repr::TooDeep { .. } | Repr::TooLarge { .. } => ErrorKind::LimitExceeded,
         }
     }
 }
