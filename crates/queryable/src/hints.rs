@@ -25,10 +25,10 @@ pub struct SelectHints {
     pub grouping: Option<Grouping>,
     /// Range of the range selector in milliseconds; 0 for instant selectors.
     pub selector_range_ms: TimestampMs,
-    /// Labels that the caller will look at. A store that honours it sets [`Series::hash`](crate::Series::hash) and leaves
-    /// out the other labels.
+    /// Labels that the caller will look at. A store that honours it, as
+    /// [`Querier::honours_projection`](crate::Querier::honours_projection) says, leaves out the other labels.
     pub projection: Option<Projection>,
-    /// The caller will not look at more series than these. A store may still give more.
+    /// The caller will not look at more series than the first so many. A store may still give more.
     pub limit: Option<NonZeroUsize>,
 }
 

@@ -7,14 +7,23 @@
 //! An answer is complete or an error. A [`Warning`] says what a store that is made of others had to leave out, where the
 //! caller allowed that.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod dedup;
 mod error;
 mod hints;
 mod matcher;
+mod memory;
+mod merge;
 mod querier;
 mod series;
 
+pub use dedup::{DedupAlgorithm, DedupQueryable};
 pub use error::{Error, ErrorKind, Result};
 pub use hints::{Grouping, LabelHints, Projection, SelectHints, Sharding};
 pub use matcher::{MatchOp, Matcher};
+pub use memory::MemoryQueryable;
+pub use merge::{MergedQueryable, PartialResponse};
+pub use prometheus_re2::Regex;
 pub use querier::{LabelStrings, Querier, Queryable, SeriesSet, Warning};
 pub use series::{Chunk, SampleColumns, Series, SeriesData};

@@ -28,6 +28,12 @@ pub trait Queryable: fmt::Debug + Send + Sync {
 /// A series fits if it fits all matchers; no matchers at all fit every series.
 #[async_trait]
 pub trait Querier: fmt::Debug + Send + Sync {
+    /// Whether selects honour [projections](SelectHints::projection). If so, every series of a select with a projection has
+    /// its [`hash`](Series::hash) and only the labels that are wanted; if not, all its labels and no hash.
+    fn honours_projection(&self) -> bool {
+        false
+    }
+
     /// Series that fit, with their samples.
     ///
     /// # Errors

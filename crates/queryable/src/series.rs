@@ -1,7 +1,7 @@
 //! Series, as a select gives them.
 
 use bytes::Bytes;
-use prometheus_chunks::{Encoding, XorDecoder, decode};
+use prometheus_chunks::{Encoding, FloatColumns, ValueKind, decode, decode_floats, decode_floats_in};
 use prometheus_model::{Labels, Sample, TimeRange, TimestampMs, Value};
 use snafu::{IntoError as _, Snafu};
 
@@ -32,6 +32,62 @@ pub enum SeriesData {
     Samples(Vec<Sample>),
 }
 
+impl SeriesData {
+    /// Makes the data of a series of chunks in any order. Where chunks overlap in time, they are decoded and merged by
+    /// sample; of samples with equal timestamps, that of the chunk which begins first is kept, or of the first one given.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) or [`Unsupported`](ErrorKind::Unsupported) if a chunk that overlaps others cannot
+    /// be decoded.
+    pub fn of_chunks(mut chunks: Vec<Chunk>, range: TimeRange) -> Result<Self> {
+        let is_disjoint = |pair: &[Chunk]| matches!(pair, [a, b] if a.max_time < b.min_time);
+        if chunks.windows(2).all(is_disjoint) {
+            return Ok(Self::Chunks(chunks));
+        }
+        chunks.sort_by_key(|chunk| chunk.min_time);
+        if chunks.windows(2).all(is_disjoint) {
+            return Ok(Self::Chunks(chunks));
+        }
+        let parts = chunks.into_iter().map(|chunk| Self::Chunks(vec![chunk]));
+        Ok(Self::Samples(merged_samples(parts, range)?))
+    }
+
+    /// Puts several parts of one series together, by chunks where they do not overlap, else by samples; of those with
+    /// equal timestamps, the first part's is kept.
+    ///
+    /// # Errors
+    /// As [`of_chunks`](Self::of_chunks).
+    pub fn merge(parts: Vec<Self>, range: TimeRange) -> Result<Self> {
+        if parts.iter().all(|part| matches!(part, Self::Labels)) {
+            return Ok(Self::Labels);
+        }
+        let chunks: Option<Vec<&[Chunk]>> = parts
+            .iter()
+            .filter(|part| !matches!(part, Self::Labels))
+            .map(|part| if let Self::Chunks(chunks) = part { Some(&chunks[..]) } else { None })
+            .collect();
+        if let Some(chunks) = chunks {
+            let mut chunks = chunks.concat();
+            chunks.sort_by_key(|chunk| chunk.min_time);
+            if chunks.windows(2).all(|pair| matches!(pair, [a, b] if a.max_time < b.min_time)) {
+                return Ok(Self::Chunks(chunks));
+            }
+        }
+        Ok(Self::Samples(merged_samples(parts, range)?))
+    }
+}
+
+/// All samples in range, ascending; the first of those with equal timestamps.
+fn merged_samples(parts: impl IntoIterator<Item = SeriesData>, range: TimeRange) -> Result<Vec<Sample>> {
+    let mut all = Vec::new();
+    for data in parts {
+        all.extend(Series { labels: Labels::default(), hash: None, range, data }.samples()?);
+    }
+    all.sort_by_key(|sample| sample.timestamp);
+    all.dedup_by_key(|sample| sample.timestamp);
+    Ok(all)
+}
+
 /// An encoded chunk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chunk {
@@ -48,29 +104,29 @@ pub struct Chunk {
 /// Decoded samples: floats as columns, native histograms one by one.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SampleColumns {
-    /// Timestamps of the floats, ascending.
-    pub timestamps: Vec<TimestampMs>,
-    /// The floats.
-    pub floats: Vec<f64>,
-    /// Start timestamps of the floats, 0 where unknown; empty if none is known.
-    pub start_timestamps: Vec<TimestampMs>,
+    /// The floats, ascending in time.
+    pub floats: FloatColumns,
     /// Samples that are native histograms, ascending. No timestamp is also one of a float.
     pub histograms: Vec<Sample>,
 }
 
 impl SampleColumns {
+    /// None, and start timestamps of floats will be kept.
+    #[must_use]
+    pub fn with_start_timestamps() -> Self {
+        Self { floats: FloatColumns::with_start_timestamps(), histograms: Vec::new() }
+    }
+
     /// Removes all samples and keeps the memory.
     pub fn clear(&mut self) {
-        self.timestamps.clear();
         self.floats.clear();
-        self.start_timestamps.clear();
         self.histograms.clear();
     }
 
     /// How many samples there are of both kinds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.timestamps.len() + self.histograms.len()
+        self.floats.len() + self.histograms.len()
     }
 
     /// Whether there are none.
@@ -80,37 +136,9 @@ impl SampleColumns {
     }
 
     fn push(&mut self, sample: Sample) {
-        let Value::Float(value) = sample.value else {
-            self.histograms.push(sample);
-            return;
-        };
-        if sample.start_timestamp != 0 {
-            self.know_starts();
-        }
-        self.timestamps.push(sample.timestamp);
-        self.floats.push(value);
-        if !self.start_timestamps.is_empty() || sample.start_timestamp != 0 {
-            self.start_timestamps.push(sample.start_timestamp);
-        }
-    }
-
-    /// Makes start timestamps a full column.
-    fn know_starts(&mut self) {
-        self.start_timestamps.resize(self.timestamps.len(), 0);
-    }
-
-    /// Drops the floats from position `from` on that are not in `range`; timestamps ascend.
-    fn trim_floats(&mut self, from: usize, range: TimeRange) {
-        let new = self.timestamps.get(from..).unwrap_or_default();
-        let start = from + new.partition_point(|t| *t < range.start());
-        let end = from + new.partition_point(|t| *t < range.end());
-        self.timestamps.truncate(end);
-        self.floats.truncate(end);
-        self.timestamps.drain(from..start.min(end));
-        self.floats.drain(from..start.min(end));
-        if !self.start_timestamps.is_empty() {
-            self.start_timestamps.truncate(end);
-            self.start_timestamps.drain(from..start.min(end));
+        match sample.value {
+            Value::Float(value) => self.floats.push(sample.timestamp, value, sample.start_timestamp),
+            _ => self.histograms.push(sample),
         }
     }
 }
@@ -137,17 +165,19 @@ impl Series {
         if !self.range.overlaps_closed(chunk.min_time, chunk.max_time) {
             return Ok(());
         }
-        let from = columns.timestamps.len();
-        if chunk.encoding == Encoding::Xor {
-            if !columns.start_timestamps.is_empty() {
-                columns.know_starts();
-            }
-            XorDecoder::new(&chunk.data)?.decode_into(&mut columns.timestamps, &mut columns.floats)?;
-            if !columns.start_timestamps.is_empty() {
-                columns.know_starts();
-            }
+        if chunk.encoding.value_kind() == Some(ValueKind::Float) {
+            let floats = &mut columns.floats;
             if !self.range.contains_closed(chunk.min_time, chunk.max_time) {
-                columns.trim_floats(from, self.range);
+                return decode_floats_in(chunk.encoding, &chunk.data, self.range, floats);
+            }
+            let from = floats.len();
+            decode_floats(chunk.encoding, &chunk.data, floats)?;
+            // The times that a header claims are not worth more than the samples themselves.
+            let is_in_range = |t: Option<&TimestampMs>| t.is_none_or(|t| self.range.contains(*t));
+            let timestamps = floats.timestamps().get(from..).unwrap_or_default();
+            if !is_in_range(timestamps.first()) || !is_in_range(timestamps.last()) {
+                floats.truncate(from);
+                decode_floats_in(chunk.encoding, &chunk.data, self.range, floats)?;
             }
             return Ok(());
         }
@@ -174,18 +204,17 @@ impl Series {
     /// # Errors
     /// As [`decode_into`](Self::decode_into).
     pub fn samples(&self) -> Result<Vec<Sample>> {
-        let mut columns = SampleColumns::default();
+        let mut columns = SampleColumns::with_start_timestamps();
         self.decode_into(&mut columns)?;
-        let starts = columns.start_timestamps.into_iter().chain(std::iter::repeat(0));
-        let floats = columns.timestamps.into_iter().zip(columns.floats).zip(starts);
-        let mut samples: Vec<_> = floats
-            .map(|((timestamp, value), start_timestamp)| Sample {
-                timestamp,
-                start_timestamp,
-                value: Value::Float(value),
-            })
-            .chain(columns.histograms)
-            .collect();
+        let (timestamps, values, starts) = columns.floats.into_parts();
+        let starts = starts.into_iter().flatten().chain(std::iter::repeat(0));
+        let floats = timestamps.into_iter().zip(values).zip(starts);
+        let floats = floats.map(|((timestamp, value), start_timestamp)| Sample {
+            timestamp,
+            start_timestamp,
+            value: Value::Float(value),
+        });
+        let mut samples: Vec<_> = floats.chain(columns.histograms).collect();
         samples.sort_by_key(|sample| sample.timestamp);
         Ok(samples)
     }
