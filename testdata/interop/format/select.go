@@ -26,11 +26,10 @@ import (
 
 // selectResult is the one JSON line that select prints; benches read it. The other side prints the same.
 type selectResult struct {
-	Side         string        `json:"side"`
-	OpenMS       float64       `json:"open_ms"`
-	Open         traffic       `json:"open"`
-	Queries      []queryResult `json:"queries"`
-	PeakRSSBytes int64         `json:"peak_rss_bytes"`
+	Side    string        `json:"side"`
+	OpenMS  float64       `json:"open_ms"`
+	Open    traffic       `json:"open"`
+	Queries []queryResult `json:"queries"`
 }
 
 // queryResult is what one query answered and cost; times are medians of the repetitions.
@@ -104,11 +103,6 @@ func selectCommand(args []string) error {
 	if err != nil {
 		return err
 	}
-	usage, err := usageOf()
-	if err != nil {
-		return err
-	}
-	result.PeakRSSBytes = usage.Maxrss * 1024 // Linux counts in KiB
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
