@@ -30,6 +30,8 @@ const READ_CONCURRENCY: usize = 16;
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     name: Arc<str>,
+    /// What tells its objects from those of others: the name, and the endpoint where there can be several.
+    identity: Arc<str>,
     /// The directory that holds the keys, if the store is a local file system.
     root: Option<Arc<std::path::Path>>,
     read_concurrency: usize,
@@ -62,8 +64,23 @@ impl Bucket {
     /// A bucket over any store, such as one in memory. `name` is how it calls itself in messages: a URL without trailing
     /// `/`.
     pub fn new(store: Arc<dyn ObjectStore>, name: impl Into<String>) -> Self {
-        let name: String = name.into();
-        Self { store, name: name.into(), root: None, read_concurrency: READ_CONCURRENCY, transfer: Transfer::default() }
+        let name: Arc<str> = name.into().into();
+        Self {
+            store,
+            identity: Arc::clone(&name),
+            name,
+            root: None,
+            read_concurrency: READ_CONCURRENCY,
+            transfer: Transfer::default(),
+        }
+    }
+
+    pub(crate) fn with_identity(self, identity: String) -> Self {
+        Self { identity: identity.into(), ..self }
+    }
+
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
     }
 
     pub(crate) fn with_root(self, root: PathBuf) -> Self {
@@ -94,8 +111,8 @@ impl Bucket {
         &self.store
     }
 
-    /// The same bucket with its store wrapped, in metrics or a cache for example. [`local_path`](Self::local_path)
-    /// passes the wrapper by.
+    /// The same bucket with its store wrapped, in metrics for example; for a cache see [`cached`](Self::cached).
+    /// [`local_path`](Self::local_path) passes the wrapper by.
     #[must_use]
     pub fn layered(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self { store: wrap(self.store), ..self }
@@ -113,6 +130,7 @@ impl Bucket {
         Ok(Self {
             store: Arc::new(PrefixStore::new(Arc::clone(&self.store), path)),
             name: format!("{}/{prefix}", self.name).into(),
+            identity: format!("{}/{prefix}", self.identity).into(),
             root: self.root.as_ref().map(|root| root.join(prefix).into()),
             ..self.clone()
         })

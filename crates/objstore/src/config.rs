@@ -14,13 +14,13 @@
 //! a FILESYSTEM are refused; `tls_config.insecure_skip_verify` works; credentials are not read from AWS profile files.
 
 mod azure;
-mod environment;
+pub(crate) mod environment;
 mod filesystem;
 mod gcs;
 mod http;
 mod s3;
-mod text;
-mod yaml;
+pub(crate) mod text;
+pub(crate) mod yaml;
 
 use std::{fmt, sync::Arc};
 
@@ -159,6 +159,16 @@ impl BucketConfig {
         }
     }
 
+    /// The URL, and the service's endpoint where the URL does not say it: two services may have buckets of one name.
+    fn identity(&self) -> String {
+        let endpoint = match &self.provider {
+            Provider::Filesystem(_) | Provider::Gcs(_) => "",
+            Provider::S3(s3) => s3.endpoint(),
+            Provider::Azure(azure) => azure.endpoint(),
+        };
+        format!("{endpoint} {}", self.url())
+    }
+
     /// Makes the bucket. Nothing is requested from a service yet, so wrong credentials show at the first call.
     ///
     /// # Errors
@@ -200,7 +210,7 @@ impl BucketConfig {
             }
             None => Arc::new(Sealed { inner: store, name: name.clone(), attributes }),
         };
-        let bucket = Bucket::new(sealed, name.clone()).with_transfer(transfer);
+        let bucket = Bucket::new(sealed, name.clone()).with_identity(self.identity()).with_transfer(transfer);
         Ok(match root {
             Some(root) => bucket.with_root(root),
             None => bucket,

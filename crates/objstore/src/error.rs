@@ -42,22 +42,28 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(crate)), context(suffix(false)))]
 pub(crate) enum Detail {
-    #[snafu(display("bucket configuration{at}: {problem}"))]
-    Yaml { at: Place, problem: String },
+    #[snafu(display("{subject} configuration{at}: {problem}"))]
+    Yaml { subject: Subject, at: Place, problem: String },
 
-    #[snafu(display("bucket configuration: {field} {problem}"))]
-    Field { field: String, problem: String },
+    #[snafu(display("{subject} configuration: {field} {problem}"))]
+    Field { subject: Subject, field: String, problem: String },
 
-    #[snafu(display("bucket configuration: {field} is not supported: {advice}"))]
-    Unsupported { field: String, advice: String },
+    #[snafu(display("{subject} configuration: {field} is not supported: {advice}"))]
+    Unsupported { subject: Subject, field: String, advice: String },
 
     #[snafu(display(
-        "bucket configuration: environment variable {name}, named as $({name}) on line {line}, is not set"
+        "{subject} configuration: environment variable {name}, named as $({name}) on line {line}, is not set"
     ))]
-    Environment { name: String, line: usize },
+    Environment { subject: Subject, name: String, line: usize },
 
-    #[snafu(display("bucket configuration of {found} bytes is larger than {limit} bytes"))]
-    ConfigSize { found: usize, limit: usize },
+    #[snafu(display("{subject} configuration of {found} bytes is larger than {limit} bytes"))]
+    ConfigSize { subject: Subject, found: usize, limit: usize },
+
+    #[snafu(display("cannot use cache directory {directory:?}"))]
+    CacheDirectory { directory: std::path::PathBuf, kind: ErrorKind, source: Cause },
+
+    #[snafu(display("cache directory {directory:?} is in use by another cache, of this process or another"))]
+    CacheInUse { directory: std::path::PathBuf },
 
     #[snafu(display("bucket configuration: cannot read {field} {path:?}"))]
     File { field: &'static str, path: std::path::PathBuf, source: io::Error },
@@ -94,6 +100,23 @@ pub(crate) enum Detail {
          from a thread outside of the runtime"
     ))]
     Blocking { location: String },
+}
+
+/// What a configuration is of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Subject {
+    #[default]
+    Bucket,
+    Cache,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bucket => "bucket",
+            Self::Cache => "cache",
+        })
+    }
 }
 
 /// Line and column in a configuration, where known.
@@ -226,18 +249,32 @@ impl Error {
                 ErrorKind::LimitExceeded
             }
             Detail::File { source, .. } => kind_of_io(source),
-            Detail::Open { kind, .. } | Detail::Store { kind, .. } => *kind,
+            Detail::Open { kind, .. } | Detail::Store { kind, .. } | Detail::CacheDirectory { kind, .. } => *kind,
+            Detail::CacheInUse { .. } => ErrorKind::Unavailable,
             Detail::Short { .. } | Detail::Received { .. } => ErrorKind::Corrupt,
             Detail::Spoiled { .. } => ErrorKind::Cancelled,
         }
     }
 
     pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Detail::Field { field: field.into(), problem: problem.into() }.into()
+        Detail::Field { subject: Subject::default(), field: field.into(), problem: problem.into() }.into()
     }
 
     pub(crate) fn unsupported(field: impl Into<String>, advice: impl Into<String>) -> Self {
-        Detail::Unsupported { field: field.into(), advice: advice.into() }.into()
+        Detail::Unsupported { subject: Subject::default(), field: field.into(), advice: advice.into() }.into()
+    }
+
+    /// The same error of a cache's configuration.
+    pub(crate) fn about_cache(mut self) -> Self {
+        if let Detail::Yaml { subject, .. }
+        | Detail::Field { subject, .. }
+        | Detail::Unsupported { subject, .. }
+        | Detail::Environment { subject, .. }
+        | Detail::ConfigSize { subject, .. } = &mut *self.0
+        {
+            *subject = Subject::Cache;
+        }
+        self
     }
 }
 

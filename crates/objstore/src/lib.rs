@@ -3,7 +3,7 @@
 //! [`BucketConfig`] reads the YAML that Thanos, Cortex and their relatives use, refuses what it cannot honour, and opens
 //! a [`Bucket`]. A bucket takes keys relative to its prefix, names itself in its errors, and gives exactly the bytes
 //! asked for. [`Upload`] streams a large object with bounded memory. [`BlockInBucket`] lets the synchronous block reader
-//! read a TSDB block from a bucket.
+//! read a TSDB block from a bucket. A [`Cache`] keeps ranges of immutable objects in memory and on a local disk.
 //!
 //! ```
 //! use promparquet_objstore::{BucketConfig, OpenFor};
@@ -22,6 +22,7 @@
 
 mod block;
 mod bucket;
+mod cache;
 mod config;
 mod error;
 mod sealed;
@@ -29,6 +30,7 @@ mod upload;
 
 pub use block::BlockInBucket;
 pub use bucket::{Bucket, Listing};
+pub use cache::{Cache, CacheConfig, CacheStatistics, DiskCacheConfig, TierStatistics};
 pub use config::{BucketConfig, IgnoredField, OpenFor, process_environment};
 pub use error::{Error, ErrorKind, Result};
 pub use upload::{DEFAULT_PART_SIZE, Upload};

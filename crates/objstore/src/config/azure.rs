@@ -188,6 +188,11 @@ impl Azure {
         Ok(())
     }
 
+    /// The service's URL.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     pub(super) fn builder(&self) -> Result<MicrosoftAzureBuilder> {
         let mut builder = MicrosoftAzureBuilder::new();
         for (key, value) in &self.credentials {

@@ -6,10 +6,10 @@
 //! Anything else with a dollar sign stays as it is. Values are put in as text, before YAML is read, and are not searched
 //! again.
 
-use crate::error::{Detail, Result};
+use crate::error::{Detail, Result, Subject};
 
 /// An environment.
-pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Size of a configuration, before and after expansion.
 const MAX_BYTES: usize = 1 << 20;
@@ -20,10 +20,10 @@ pub fn process_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-pub(super) fn expand(text: &str, environment: Lookup<'_>) -> Result<String> {
+pub(crate) fn expand(text: &str, environment: Lookup<'_>) -> Result<String> {
     let check = |found: usize| match found {
         ..=MAX_BYTES => Ok(()),
-        _ => Err(Detail::ConfigSize { found, limit: MAX_BYTES }),
+        _ => Err(Detail::ConfigSize { subject: Subject::default(), found, limit: MAX_BYTES }),
     };
     check(text.len())?;
     let mut expanded = String::with_capacity(text.len());
@@ -38,7 +38,7 @@ pub(super) fn expand(text: &str, environment: Lookup<'_>) -> Result<String> {
         };
         let Some(value) = environment(name) else {
             let line = text[..text.len() - rest.len() + before.len()].lines().count().max(1);
-            return Err(Detail::Environment { name: name.to_owned(), line }.into());
+            return Err(Detail::Environment { subject: Subject::default(), name: name.to_owned(), line }.into());
         };
         check(expanded.len().saturating_add(value.len()))?;
         expanded.push_str(&value);

@@ -145,6 +145,11 @@ impl S3 {
         })
     }
 
+    /// The service's URL.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint.url
+    }
+
     pub(super) fn builder(&self) -> Result<AmazonS3Builder> {
         let mut builder = AmazonS3Builder::new();
         for (key, value) in &self.credentials {

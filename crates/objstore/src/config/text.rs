@@ -33,7 +33,7 @@ pub(super) fn some(secret: Option<Secret>) -> Option<Secret> {
 /// A duration as Prometheus writes it: `1h30m`, `500ms`, `0`. Units y, w, d, h, m, s, ms, each at most once and in this
 /// order; a year is 365 days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PromDuration(pub(super) Duration);
+pub(crate) struct PromDuration(pub(crate) Duration);
 
 impl PromDuration {
     fn parse(text: &str) -> Option<Self> {
@@ -71,6 +71,32 @@ impl<'de> Deserialize<'de> for PromDuration {
     }
 }
 
+/// A number of bytes as Thanos writes it: `250MB`, `64KiB`, `1048576`. All units are powers of 1024.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ByteSize(pub(crate) u64);
+
+impl ByteSize {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let exponent = match unit {
+            "" | "B" => 0,
+            "KB" | "KiB" => 1,
+            "MB" | "MiB" => 2,
+            "GB" | "GiB" => 3,
+            "TB" | "TiB" => 4,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(1024_u64.pow(exponent)).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Unit, &"a size such as 250MB"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +120,18 @@ mod tests {
             ["", "1", "s", "-1s", "1s1m", "1s1s", "1.5s", "1 s", "1M", "1é", "99999999999999999999s", "584942417355y"]
         {
             assert_eq!(ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in
+            [("0", 0), ("17", 17), ("17B", 17), ("3KB", 3072), ("3KiB", 3072), ("250MB", 250 << 20), ("2TiB", 2 << 40)]
+        {
+            assert_eq!(ByteSize::parse(text), Some(ByteSize(expected)), "{text}");
+        }
+        for text in ["", "MB", "-1", "1.5GB", "1 MB", "1mb", "1M", "1é", "18446744073709551616", "16777216TB"] {
+            assert_eq!(ByteSize::parse(text), None, "{text}");
         }
     }
 

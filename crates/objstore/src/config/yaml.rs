@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error as Yaml, Options};
 
-use crate::error::{Detail, Error, Place, Result};
+use crate::error::{Detail, Error, Place, Result, Subject};
 
 /// Bounds that no honest configuration comes near.
 fn options() -> Options {
@@ -24,7 +24,7 @@ fn options() -> Options {
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))
 }
 
@@ -53,7 +53,7 @@ fn describe(error: &Yaml) -> Error {
         _ => "malformed YAML, or a value of the wrong kind".to_owned(),
     };
     let at = Place(error.location().filter(|l| l.line() > 0).map(|l| (l.line(), l.column())));
-    Detail::Yaml { at, problem }.into()
+    Detail::Yaml { subject: Subject::default(), at, problem }.into()
 }
 
 /// A field's name, unless a slip of the pen (`secret_key=abc: x`) made more than a name of it.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking, and say aloud what they skip")]
 
 mod block;
+mod cache;
+mod cache_disk;
 mod config;
 mod conformance;
 mod local;
