@@ -41,6 +41,7 @@
 
 pub mod aggregate;
 mod bits;
+mod bulk;
 mod chunk;
 mod columns;
 mod decode;

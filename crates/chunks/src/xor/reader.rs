@@ -2,7 +2,7 @@
 //!
 //! A sample is decoded from words loaded at its bit offset rather than through a [`BitReader`]: the offset of the next
 //! sample then depends on nothing but the control bits and the width of the window, which the processor predicts, so
-//! that the loads and xors of several samples overlap.
+//! that the loads and xors of several samples overlap. In bulk, [`crate::bulk`] does most of them.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -16,16 +16,14 @@ use super::window::{Window, read_xor};
 use crate::{
     Encoding,
     bits::BitReader,
+    bulk::{Block, Cursor, SampleCode, decode_common, next_common},
     error::Result,
     sample_count,
-    words::{LOADED_BITS, check_end, load, load_wide},
+    words::{check_end, load, load_wide},
 };
 
 /// Fewest bits of a sample after the second.
 const MIN_SAMPLE_BITS: usize = 2;
-
-/// How many of the shortest samples are decoded at once.
-const RUN: usize = 8;
 
 /// Length of the count in front of the samples, in bytes.
 const HEADER_LEN: usize = 2;
@@ -53,19 +51,7 @@ pub struct XorDecoder<'a> {
     total: u16,
     /// Samples not yet decoded; 0 after an error.
     left: u16,
-    state: State,
-}
-
-/// What the next sample depends on. It is passed by value wherever a call is not inlined, so as to live in registers.
-#[derive(Clone, Copy, Debug)]
-struct State {
-    /// Bit offset of the next sample.
-    at: usize,
-    timestamp: TimestampMs,
-    /// Difference of the last two timestamps; wraps around.
-    delta: i64,
-    value: u64,
-    window: Window,
+    state: Cursor,
 }
 
 impl<'a> XorDecoder<'a> {
@@ -76,7 +62,7 @@ impl<'a> XorDecoder<'a> {
     #[inline]
     pub fn new(data: &'a [u8]) -> Result<Self> {
         let total = sample_count(Encoding::Xor, data)?;
-        let state = State { at: HEADER_LEN * 8, timestamp: 0, delta: 0, value: 0, window: Window::WHOLE };
+        let state = Cursor { at: HEADER_LEN * 8, timestamp: 0, delta: 0, value: 0, window: Window::WHOLE };
         Ok(Self { data, total, left: total, state })
     }
 
@@ -101,7 +87,13 @@ impl<'a> XorDecoder<'a> {
         let step = match self.total - self.left {
             0 => first(self.data).map(|first| state = first),
             1 => second(self.data, state).map(|second| state = second),
-            _ => state.step(self.data, load(self.data, state.at)),
+            _ => match next_common::<XorCode>(self.data, state) {
+                Some(next) => {
+                    state = next;
+                    Ok(())
+                }
+                None => step(self.data, state).map(|next| state = next),
+            },
         };
         if let Err(error) = step {
             self.left = 0;
@@ -140,21 +132,25 @@ impl<'a> XorDecoder<'a> {
         let (first_timestamp, first_value) = (timestamps.len(), values.len());
         timestamps.resize(first_timestamp + left, 0);
         values.resize(first_value + left, 0.0);
-        let mut slots = timestamps.iter_mut().skip(first_timestamp).zip(values.iter_mut().skip(first_value));
-        let (data, mut state) = (self.data, self.state);
-        while let Some((timestamp, value)) = slots.next() {
-            let word = load(data, state.at);
-            state.step(data, word)?;
+        let (Some(mut timestamps), Some(mut values)) =
+            (timestamps.get_mut(first_timestamp..), values.get_mut(first_value..))
+        else {
+            return Ok(());
+        };
+        let mut state = self.state;
+        loop {
+            let done = decode_common::<XorCode>(self.data, &mut state, timestamps, values);
+            (timestamps, values) =
+                (timestamps.get_mut(done..).unwrap_or_default(), values.get_mut(done..).unwrap_or_default());
+            // One that is not common, or the end of the data.
+            let (Some((timestamp, more_timestamps)), Some((value, more_values))) =
+                (timestamps.split_first_mut(), values.split_first_mut())
+            else {
+                break;
+            };
+            state = step(self.data, state)?;
             (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
-            if word >> (64 - RUN * MIN_SAMPLE_BITS) == 0 {
-                // A run of the shortest samples, of which the first is decoded: same difference, same value.
-                for (timestamp, value) in slots.by_ref().take(RUN - 1) {
-                    state.at += MIN_SAMPLE_BITS;
-                    state.timestamp = state.timestamp.wrapping_add(state.delta);
-                    (*timestamp, *value) = (state.timestamp, f64::from_bits(state.value));
-                }
-                check_end(data, state.at, state.at)?;
-            }
+            (timestamps, values) = (more_timestamps, more_values);
         }
         self.state = state;
         self.left = 0;
@@ -163,75 +159,80 @@ impl<'a> XorDecoder<'a> {
 }
 
 /// Decodes the first sample.
-fn first(data: &[u8]) -> Result<State> {
+fn first(data: &[u8]) -> Result<Cursor> {
     let mut reader = BitReader::at_byte(data, HEADER_LEN);
     let timestamp = reader.read_varint()?;
     let value = reader.read_bits(64)?;
-    Ok(State { at: reader.position() as usize, timestamp, delta: 0, value, window: Window::WHOLE })
+    Ok(Cursor { at: reader.position() as usize, timestamp, delta: 0, value, window: Window::WHOLE })
 }
 
 /// Decodes the second sample, which begins with a byte.
-fn second(data: &[u8], first: State) -> Result<State> {
+fn second(data: &[u8], first: Cursor) -> Result<Cursor> {
     let mut reader = BitReader::at_byte(data, first.at / 8);
     let delta = reader.read_uvarint()?.cast_signed();
     let timestamp = first.timestamp.wrapping_add(delta);
     let mut window = first.window;
     let value = read_xor(&mut reader, first.value, &mut window)?;
-    Ok(State { at: reader.position() as usize, timestamp, delta, value, window })
+    Ok(Cursor { at: reader.position() as usize, timestamp, delta, value, window })
 }
 
-impl State {
-    /// Decodes a sample after the second; `word` holds the bits at its offset.
-    #[inline(always)]
-    fn step(&mut self, data: &[u8], mut word: u64) -> Result<()> {
-        let start = self.at;
-        let mut loaded_at = start;
-        if word >> 63 == 0 {
-            self.at += 1;
-            word <<= 1;
-        } else if word >> 62 == 0b10 {
-            self.delta = self.delta.wrapping_add(dod(word << 2, 14));
-            self.at += 16;
-            word <<= 16;
-        } else {
-            let (dod, bits) = wide_dod(data, start, word);
-            self.delta = self.delta.wrapping_add(dod);
-            self.at += bits;
-            word = load(data, self.at);
-            loaded_at = self.at;
-        }
-        self.timestamp = self.timestamp.wrapping_add(self.delta);
+/// The samples after the second that are common: the interval is the same or changes by 14 bits.
+struct XorCode;
 
+impl SampleCode for XorCode {
+    const MIN_BITS: usize = MIN_SAMPLE_BITS;
+
+    #[inline(always)]
+    fn decode(block: Block<'_>, word: u64, mut cursor: Cursor) -> Option<Cursor> {
         if word >> 63 == 0 {
-            self.at += 1;
+            match word >> 61 {
+                0b000 | 0b001 => Some(cursor.same_value(2)),
+                0b010 => Some(cursor.same_window(block, 3)),
+                _ => cursor.new_window(block, word << 3, 3),
+            }
+        } else if word >> 62 == 0b10 {
+            cursor.delta = cursor.delta.wrapping_add(dod(word << 2, 14));
+            match word >> 46 & 0b11 {
+                0b00 | 0b01 => Some(cursor.same_value(17)),
+                0b10 => Some(cursor.same_window(block, 18)),
+                _ => cursor.new_window(block, word << 18, 18),
+            }
         } else {
-            if word >> 62 == 0b10 {
-                self.at += 2;
-                word <<= 2;
-            } else {
-                self.window = Window::from_word(word << 2, self.at + 2)?;
-                self.at += 13;
-                word <<= 13;
-            }
-            let next = self.at + self.window.width() as usize;
-            if next - loaded_at > LOADED_BITS {
-                word = load_wide(data, self.at);
-            }
-            self.value ^= self.window.place(word);
-            self.at = next;
+            None
         }
-        check_end(data, start, self.at)
     }
 }
 
-/// The dod of more than 14 bits at the bit offset `at`, where the bits of `word` are, and how many bits it has.
+/// Decodes any sample after the second.
 #[inline(never)]
-fn wide_dod(data: &[u8], at: usize, word: u64) -> (i64, usize) {
-    match word.leading_ones() {
+fn step(data: &[u8], mut cursor: Cursor) -> Result<Cursor> {
+    let start = cursor.at;
+    let word = load(data, start);
+    let (dod, bits) = match word.leading_ones() {
+        0 => (0, 1),
+        1 => (dod(word << 2, 14), 16),
         2 => (dod(word << 3, 17), 20),
         3 => (dod(word << 4, 20), 24),
-        _ => (load_wide(data, at + 4).cast_signed(), 68),
+        _ => (load_wide(data, start + 4).cast_signed(), 68),
+    };
+    cursor.delta = cursor.delta.wrapping_add(dod);
+    cursor.timestamp = cursor.timestamp.wrapping_add(cursor.delta);
+    cursor.at += bits;
+    let word = load(data, cursor.at);
+    if word >> 63 == 0 {
+        cursor.at += 1;
+    } else {
+        if word >> 62 == 0b10 {
+            cursor.at += 2;
+        } else {
+            cursor.window = Window::from_word(word << 2, cursor.at + 2)?;
+            cursor.at += 13;
+        }
+        cursor.value ^= cursor.window.place(load_wide(data, cursor.at));
+        cursor.at += cursor.window.width() as usize;
     }
+    check_end(data, start, cursor.at)?;
+    Ok(cursor)
 }
 
 /// The dod in the topmost `bits` of `word`, from `-(2^(bits-1) - 1)` to `2^(bits-1)`: two's complement, but for being

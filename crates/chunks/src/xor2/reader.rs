@@ -11,6 +11,7 @@ use prometheus_model::{STALE_NAN_BITS, TimestampMs};
 use super::{HEADER_LEN, START_FROM_MASK, START_KNOWN};
 use crate::{
     bits::BitReader,
+    bulk::{Block, Cursor, SampleCode, decode_common},
     error::{Repr, Result},
     varbit::load_int,
     words::{LOADED_BITS, check_end, load, load_wide},
@@ -19,9 +20,6 @@ use crate::{
 
 /// Fewest bits of a sample after the second.
 const MIN_SAMPLE_BITS: usize = 1;
-
-/// How many of the shortest samples are decoded at once.
-const RUN: usize = 8;
 
 /// A float with its timestamps.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -217,11 +215,15 @@ impl<'a> Xor2Decoder<'a> {
         let (first_timestamp, first_value) = (timestamps.len(), values.len());
         timestamps.resize(first_timestamp + left, 0);
         values.resize(first_value + left, 0.0);
-        let slots = timestamps.iter_mut().skip(first_timestamp).zip(values.iter_mut().skip(first_value));
+        let (Some(timestamps), Some(values)) = (timestamps.get_mut(first_timestamp..), values.get_mut(first_value..))
+        else {
+            return Ok(());
+        };
+        let slots = timestamps.iter_mut().zip(values.iter_mut());
         let (data, mut state) = (self.data, self.state);
         match starts {
             _ if constant => {
-                state = state.without_starts(data, slots)?;
+                state.without_starts(data, timestamps, values)?;
                 if let Some(starts) = starts {
                     starts.resize(starts.len() + left, state.start_timestamp);
                 }
@@ -283,27 +285,39 @@ fn second(data: &[u8], first: State, has_start: bool) -> Result<State> {
 }
 
 impl State {
-    /// Decodes samples without start timestamps of their own until the slots are full.
-    fn without_starts<'s>(
-        mut self,
+    /// Decodes samples without start timestamps of their own until the slices are full.
+    fn without_starts(
+        &mut self,
         data: &[u8],
-        mut slots: impl Iterator<Item = (&'s mut TimestampMs, &'s mut f64)>,
-    ) -> Result<Self> {
-        while let Some((timestamp, value)) = slots.next() {
-            let word = load(data, self.at);
-            self.step::<false>(data, word)?;
-            (*timestamp, *value) = (self.timestamp, f64::from_bits(self.value));
-            if word >> (64 - RUN * MIN_SAMPLE_BITS) == 0 {
-                // A run of the shortest samples, of which the first is decoded: same difference, same value.
-                for (timestamp, value) in slots.by_ref().take(RUN - 1) {
-                    self.at += MIN_SAMPLE_BITS;
-                    self.timestamp = self.timestamp.wrapping_add(self.delta);
-                    (*timestamp, *value) = (self.timestamp, f64::from_bits(self.value));
-                }
-                check_end(data, self.at, self.at)?;
+        mut timestamps: &mut [TimestampMs],
+        mut values: &mut [f64],
+    ) -> Result<()> {
+        loop {
+            let mut cursor = Cursor {
+                at: self.at,
+                timestamp: self.timestamp,
+                delta: self.delta,
+                value: self.baseline,
+                window: self.window,
+            };
+            let done = decode_common::<Xor2Code>(data, &mut cursor, timestamps, values);
+            (self.at, self.timestamp, self.window) = (cursor.at, cursor.timestamp, cursor.window);
+            (self.delta, self.baseline) = (cursor.delta, cursor.value);
+            if done > 0 {
+                self.value = self.baseline;
             }
+            (timestamps, values) =
+                (timestamps.get_mut(done..).unwrap_or_default(), values.get_mut(done..).unwrap_or_default());
+            // One that is not common, or the end of the data.
+            let (Some((timestamp, more_timestamps)), Some((value, more_values))) =
+                (timestamps.split_first_mut(), values.split_first_mut())
+            else {
+                return Ok(());
+            };
+            self.step::<false>(data, load(data, self.at))?;
+            (*timestamp, *value) = (self.timestamp, f64::from_bits(self.value));
+            (timestamps, values) = (more_timestamps, more_values);
         }
-        Ok(self)
     }
 
     /// Decodes a sample after the second; `word` holds the bits at its offset, and `STARTS` says whether it has a start
@@ -388,6 +402,33 @@ impl State {
             self.at += bits;
         }
         self.start_timestamp = before.wrapping_sub(self.start_diff);
+    }
+}
+
+/// The samples after the second that are common: not stale, without a start timestamp of their own, and the interval is
+/// the same or changes by 13 bits. The cursor's value is the baseline.
+struct Xor2Code;
+
+impl SampleCode for Xor2Code {
+    const MIN_BITS: usize = MIN_SAMPLE_BITS;
+
+    #[inline(always)]
+    fn decode(block: Block<'_>, word: u64, mut cursor: Cursor) -> Option<Cursor> {
+        match word >> 61 {
+            0b000..=0b011 => Some(cursor.same_value(1)),
+            0b100 => Some(cursor.same_window(block, 3)),
+            0b101 => cursor.new_window(block, word << 3, 3),
+            0b110 => {
+                cursor.delta = cursor.delta.wrapping_add((word << 3).cast_signed() >> (64 - 13));
+                match word >> 45 & 0b111 {
+                    0b000..=0b011 => Some(cursor.same_value(17)),
+                    0b100 | 0b101 => Some(cursor.same_window(block, 18)),
+                    0b110 => cursor.new_window(block, word << 19, 19),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 }
 
