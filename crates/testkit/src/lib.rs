@@ -1,4 +1,5 @@
 //! Block generator, failing and recording stores, corpora: what tests and demos need.
 
 pub mod blocks;
+pub mod checksum;
 pub mod stores;
