@@ -81,7 +81,15 @@ pub(crate) fn unite_chars(choices: &mut Vec<Node>) {
 
 fn end_run(united: &mut [Node], ranges: Option<Vec<(u32, u32)>>) {
     if let Some(last @ Node::Class(_)) = united.last_mut() {
-        *last = Node::Class(Class::of(ranges.unwrap_or_default()));
+        *last = one_of(Class::of(ranges.unwrap_or_default()));
+    }
+}
+
+/// A node that matches one character of `class`: a literal, if there is but one.
+pub(crate) fn one_of(class: Class) -> Node {
+    match class.single().and_then(char::from_u32) {
+        Some(c) => Node::Literal { text: c.to_string(), fold: false },
+        None => Node::Class(class),
     }
 }
 
@@ -116,6 +124,7 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) node: Node,
+    pub(crate) height: u32,
     /// The names of the groups in the order of their parentheses, without the whole match. A name may occur twice.
     pub(crate) groups: Vec<Option<String>>,
 }

@@ -6,7 +6,8 @@ use crate::{
     error::{Repr, Result},
     parser::{self, Flags},
     regex::MAX_AUTOMATON_BYTES,
-    translate, unicode,
+    translate,
+    unicode::{self, Names},
 };
 
 /// A pattern that matches whole strings and remembers what its groups matched, as `label_replace` needs it.
@@ -35,7 +36,7 @@ impl CaptureRegex {
     /// If the pattern is malformed or too large, see [`Regex`](crate::Regex); the text is Go's.
     pub fn new(pattern: &str) -> Result<Self> {
         let whole = format!("^(?s:{pattern})$");
-        let parsed = parser::parse(&whole, Flags::default())?;
+        let parsed = parser::parse(&whole, Flags::default(), Names::Loose)?;
         let config = meta::Config::new().nfa_size_limit(Some(MAX_AUTOMATON_BYTES)).auto_prefilter(false);
         let hir = translate::hir(&parsed.node, true);
         let automaton = meta::Builder::new().configure(config).build_from_hir(&hir);

@@ -21,6 +21,7 @@ use crate::{
     ast::{self, Look, Node, Parsed},
     class::Class,
     error::{Error, Repr, Result},
+    unicode::Names,
 };
 
 /// The most levels of a parsed pattern, as in Go.
@@ -49,11 +50,12 @@ pub(crate) struct Flags {
 ///
 /// # Errors
 /// With Go's text if the pattern is malformed, or too large.
-pub(crate) fn parse(pattern: &str, flags: Flags) -> Result<Parsed> {
+pub(crate) fn parse(pattern: &str, flags: Flags, names: Names) -> Result<Parsed> {
     let mut parser = Parser {
         pattern,
         at: 0,
         flags,
+        names,
         outer: Vec::new(),
         group: Group::default(),
         groups: Vec::new(),
@@ -98,6 +100,7 @@ struct Parser<'p> {
     /// The next byte to be read.
     at: usize,
     flags: Flags,
+    names: Names,
     outer: Vec<Group>,
     group: Group,
     groups: Vec<Option<String>>,
@@ -167,8 +170,8 @@ impl<'p> Parser<'p> {
             return Err(self.malformed("missing closing )", 0));
         }
         let group = std::mem::take(&mut self.group);
-        let node = self.end_group(group)?.node;
-        Ok(Parsed { node, groups: std::mem::take(&mut self.groups) })
+        let Item { node, height, .. } = self.end_group(group)?;
+        Ok(Parsed { node, height, groups: std::mem::take(&mut self.groups) })
     }
 
     // What is read.
@@ -248,11 +251,7 @@ impl<'p> Parser<'p> {
     }
 
     fn push_class(&mut self, class: Class) -> Result<()> {
-        let single = class.single().and_then(char::from_u32);
-        self.push(Item::leaf(match single {
-            Some(c) => Node::Literal { text: c.to_string(), fold: false },
-            None => Node::Class(class),
-        }))
+        self.push(Item::leaf(ast::one_of(class)))
     }
 
     fn look(&mut self, look: Look, len: usize) -> Result<()> {

@@ -7,12 +7,13 @@ use regex_automata::{meta, nfa::thompson::WhichCaptures};
 use regex_syntax::hir::{Hir, Look};
 
 use crate::{
-    ast::Node,
+    ast::{Node, Parsed},
     error::{Repr, Result},
     glob::{self, Budget, Glob, Part},
-    parser::{self, Flags},
+    parser::{self, Flags, MAX_HEIGHT},
     shape::{self, End},
     translate,
+    unicode::Names,
 };
 
 /// The most strings that [`Regex::set`] tells of; Prometheus' limit, too.
@@ -159,7 +160,13 @@ impl Regex {
 }
 
 fn parse(pattern: &str) -> Result<Node> {
-    parser::parse(pattern, Flags { dot_newline: true, ..Flags::default() }).map(|parsed| parsed.node)
+    let flags = Flags { dot_newline: true, ..Flags::default() };
+    let Parsed { node, height, .. } = parser::parse(pattern, flags, Names::Exact)?;
+    // The anchors around it make it higher. Go then quotes them, and the pattern in other words.
+    if height >= MAX_HEIGHT && !matches!(node, Node::Concat(_)) {
+        return Err(Repr::TooDeep { pattern: pattern.to_owned() }.into());
+    }
+    Ok(node)
 }
 
 /// A plan without an automaton for the plain `node`, if there is one.

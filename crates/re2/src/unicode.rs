@@ -5,13 +5,50 @@
 
 mod tables;
 
-use crate::class::Class;
+use crate::class::{self, Class};
 
 /// U+0345, which Go's table of what folds into the category LC lacks.
 const YPOGEGRAMMENI: u32 = 0x345;
 
+/// How names of categories and scripts are understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// As they are written. Prometheus parses label matchers with a fork of Go's parser that is older than what follows.
+    Exact,
+    /// Upper case is lower case, `_`, `-` and spaces do not count, and categories have long names, too: Go since 1.25. Which
+    /// takes scripts only if there is no underscore in their names, by mistake; we take all.
+    Loose,
+}
+
 /// The characters of the category or script `name`, and those of the same folding if `fold`.
-pub(crate) fn named(name: &str, fold: bool) -> Option<Class> {
+pub(crate) fn named(name: &str, names: Names, fold: bool) -> Option<Class> {
+    match names {
+        Names::Exact => find(name, fold),
+        Names::Loose => {
+            let canonical = canonical(name);
+            match &*canonical {
+                "Assigned" => find("Cn", fold).map(|unassigned| unassigned.negated()),
+                "Ascii" => class::ascii("[:ascii:]", fold),
+                "Lc" => find("LC", fold),
+                canonical => {
+                    let alias = tables::ALIASES.iter().find(|(long, _)| *long == canonical).map(|(_, short)| *short);
+                    find(canonical, fold).or_else(|| find(alias?, fold)).or_else(|| find(name, fold))
+                }
+            }
+        }
+    }
+}
+
+fn canonical(name: &str) -> String {
+    let mut canonical: String = name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).collect();
+    canonical.make_ascii_lowercase();
+    if let Some(first) = canonical.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    canonical
+}
+
+fn find(name: &str, fold: bool) -> Option<Class> {
     if name == "Any" {
         return Some(Class::of(vec![(0, char::MAX.into())]));
     }

@@ -1,9 +1,14 @@
-// Command regex writes what Go knows of regular expressions, for the Rust crate prometheus-re2 to be tested against.
+// Command regex writes what Go and Prometheus make of regular expressions: the tables and the corpus of the Rust crate
+// prometheus-re2.
 package main
 
 import (
+	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 )
 
 func main() {
@@ -14,8 +19,32 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 1 && args[0] == "tables" {
-		return writeTables(os.Stdout)
+	switch {
+	case len(args) == 2 && args[0] == "tables":
+		return create(args[1], writeTables)
+	case len(args) == 2 && args[0] == "corpus":
+		return errors.Join(
+			createCompressed(filepath.Join(args[1], "corpus.jsonl.gz"), func(w io.Writer) error { return writeCorpus(w, 8000) }),
+			createCompressed(filepath.Join(args[1], "classes.jsonl.gz"), writeClasses),
+		)
 	}
-	return fmt.Errorf("usage: regex tables")
+	return errors.New("usage: regex tables <file>, or regex corpus <directory>")
+}
+
+func create(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+func createCompressed(name string, write func(io.Writer) error) error {
+	return create(name, func(w io.Writer) error {
+		compressed, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(compressed), compressed.Close())
+	})
 }

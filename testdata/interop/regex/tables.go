@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"unicode"
 )
 
@@ -37,6 +38,15 @@ func writeTables(w io.Writer) error {
 	writeRanges(out, "CATEGORIES", categories)
 	fmt.Fprintf(out, "\n/// Scripts by name, in the same form.\n")
 	writeRanges(out, "SCRIPTS", unicode.Scripts)
+	fmt.Fprintf(out, "\n/// Long names of categories, capitalized and without underscores, with the short ones.\n")
+	fmt.Fprintf(out, "pub(super) static ALIASES: &[(&str, &str)] = &[\n")
+	var aliases []string
+	for long, short := range unicode.CategoryAliases {
+		long = strings.ReplaceAll(long, "_", "")
+		aliases = append(aliases, fmt.Sprintf("(%q, %q),\n", strings.ToUpper(long[:1])+strings.ToLower(long[1:]), short))
+	}
+	slices.Sort(aliases)
+	fmt.Fprintf(out, "%s];\n", strings.Join(aliases, ""))
 	fmt.Fprintf(out, "\n/// Each character that has others of the same simple folding, followed by the next of these; a cycle.\n")
 	fmt.Fprintf(out, "pub(super) static FOLDS: &[u32] = &[")
 	for r := range unicode.MaxRune + 1 {

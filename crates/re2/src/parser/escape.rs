@@ -84,7 +84,7 @@ impl Parser<'_> {
             negate = !negate;
             name
         });
-        let Some(class) = unicode::named(name, self.flags.fold) else {
+        let Some(class) = unicode::named(name, self.names, self.flags.fold) else {
             return Err(self.malformed(RANGE, start));
         };
         Ok(if negate { class.negated() } else { class })
