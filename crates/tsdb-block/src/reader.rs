@@ -7,7 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use prometheus_model::TimestampMs;
-use prometheus_tsdb_index::{LabelRef, Layout, SeriesDecoder, SeriesEntry, SeriesRef, Symbols, Version};
+use prometheus_tsdb_index::{
+    LabelRef, Layout, Postings, PostingsTable, SeriesDecoder, SeriesEntry, SeriesRef, Symbols, Version,
+};
 
 use crate::{
     error::{Detail, Error, Result},
@@ -18,6 +20,7 @@ use crate::{
     tombstones::Tombstones,
 };
 
+mod postings;
 mod scan;
 
 pub use scan::SeriesScan;
@@ -52,6 +55,7 @@ pub struct BlockReader {
     layout: Layout,
     chunks: ChunkReader,
     symbols: Lazy<Symbols>,
+    postings_table: Lazy<PostingsTable>,
     tombstones: Lazy<Tombstones>,
 }
 
@@ -110,7 +114,16 @@ impl BlockReader {
             layout = layout.with_version(Version::V2);
         }
         let chunks = ChunkReader::open(Arc::clone(&files), options)?;
-        Ok(Self { files, options, meta, layout, chunks, symbols: Lazy::default(), tombstones: Lazy::default() })
+        Ok(Self {
+            files,
+            options,
+            meta,
+            layout,
+            chunks,
+            symbols: Lazy::default(),
+            postings_table: Lazy::default(),
+            tombstones: Lazy::default(),
+        })
     }
 
     /// The block's `meta.json`.
@@ -123,6 +136,12 @@ impl BlockReader {
     #[must_use]
     pub fn files(&self) -> &Arc<dyn BlockFiles> {
         &self.files
+    }
+
+    /// How reads are coalesced.
+    #[must_use]
+    pub fn read_options(&self) -> ReadOptions {
+        self.options
     }
 
     /// Where the sections of the index lie.
@@ -147,6 +166,33 @@ impl BlockReader {
             let section = self.files.read(BlockFile::Index, range.clone())?;
             Symbols::parse(&section, self.layout.version(), range.start).map_err(|e| self.index_error(e))
         })
+    }
+
+    /// Label names and values, and where the series of each are listed; read at the first call and kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if the section is not the format, and those of the reads.
+    pub fn postings_table(&self) -> Result<&PostingsTable> {
+        self.postings_table.get_or_try_init(|| {
+            let section = self.files.read(BlockFile::Index, self.layout.postings_table())?;
+            PostingsTable::parse(&section, &self.layout).map_err(|e| self.index_error(e))
+        })
+    }
+
+    /// Reads the postings lists in `ranges`, which are those that [`postings_table`](Self::postings_table) gives, each once, and
+    /// calls `f` with each one's place in `ranges`, ascending by offset.
+    ///
+    /// At most about `max_run_bytes` of the options are held at a time, or one list if that is longer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if there is no list in a range or two begin at the same
+    /// place, and those of the reads and of `f`.
+    pub fn read_postings(
+        &self,
+        ranges: &[Range<u64>],
+        f: impl FnMut(usize, &Postings) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        postings::read(self, ranges, f)
     }
 
     /// The block's tombstones, read at the first call and kept; empty if it has none.

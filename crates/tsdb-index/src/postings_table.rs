@@ -129,7 +129,22 @@ impl PostingsTable {
         let range = self.values_of(name);
         let values = self.values.get(range.clone())?;
         let i = values.binary_search_by(|&at| self.string_at(at).cmp(value.as_bytes())).ok()?;
-        let i = range.start.checked_add(i)?;
+        self.list_range(range.start.checked_add(i)?)
+    }
+
+    /// Values of the label `name` in byte order, each with where in the file its postings list is, as
+    /// [`postings_range`](Self::postings_range) says. An item is an error if the value is not UTF-8.
+    pub fn lists(&self, name: &str) -> impl ExactSizeIterator<Item = Result<(&str, Range<u64>)>> {
+        let values = if name.is_empty() { 0..0 } else { self.values_of(name) };
+        values.map(|i| {
+            let value = self.values.get(i).copied().unwrap_or_default();
+            // Present: `i` is one of the values.
+            Ok((self.utf8("value", value)?, self.list_range(i).unwrap_or_default()))
+        })
+    }
+
+    /// Where the list of the label with this position in `values` is.
+    fn list_range(&self, i: usize) -> Option<Range<u64>> {
         let start = self.list_offset(*self.values.get(i)?)?;
         // The lists do not overlap: one that starts later starts after this one's end.
         let next = self.values.get(i.checked_add(1)?).and_then(|&at| self.list_offset(at));

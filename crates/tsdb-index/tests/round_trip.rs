@@ -139,9 +139,11 @@ proptest! {
         for ((name, value), refs) in &postings {
             prop_assert_eq!(&list(name, value), refs);
             prop_assert!(table.values(name).any(|v| v.unwrap() == *value));
+            let range = table.lists(name).map(Result::unwrap).find(|(v, _)| v == value).map(|(_, range)| range);
+            prop_assert_eq!(range, table.postings_range(name, value));
             prop_assert_eq!(table.values(name).len(), postings.keys().filter(|(n, _)| n == name).count());
         }
-        prop_assert!(list("a", "no such value").is_empty() && table.values("").len() == 0);
+        prop_assert!(list("a", "no such value").is_empty() && table.values("").len() == 0 && table.lists("").len() == 0);
     }
 
     #[test]
