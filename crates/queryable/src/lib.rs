@@ -23,7 +23,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use hints::{Grouping, LabelHints, Projection, SelectHints, Sharding};
 pub use matcher::{MatchOp, Matcher};
 pub use memory::MemoryQueryable;
-pub use merge::{MergedQueryable, PartialResponse};
+pub use merge::{MergedQueryable, PartialResponse, merge_sets};
 pub use prometheus_re2::Regex;
 pub use querier::{LabelStrings, Querier, Queryable, SeriesSet, Warning};
 pub use series::{Chunk, SampleColumns, Series, SeriesData};

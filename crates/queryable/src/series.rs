@@ -48,44 +48,10 @@ impl SeriesData {
         if chunks.windows(2).all(is_disjoint) {
             return Ok(Self::Chunks(chunks));
         }
-        let parts = chunks.into_iter().map(|chunk| Self::Chunks(vec![chunk]));
-        Ok(Self::Samples(merged_samples(parts, range)?))
+        let part = |chunk| Series { labels: Labels::default(), hash: None, range, data: Self::Chunks(vec![chunk]) };
+        let merged = Series::merge(chunks.into_iter().map(part).collect())?;
+        Ok(merged.map_or(Self::Chunks(Vec::new()), |series| series.data))
     }
-
-    /// Puts several parts of one series together, by chunks where they do not overlap, else by samples; of those with
-    /// equal timestamps, the first part's is kept.
-    ///
-    /// # Errors
-    /// As [`of_chunks`](Self::of_chunks).
-    pub fn merge(parts: Vec<Self>, range: TimeRange) -> Result<Self> {
-        if parts.iter().all(|part| matches!(part, Self::Labels)) {
-            return Ok(Self::Labels);
-        }
-        let chunks: Option<Vec<&[Chunk]>> = parts
-            .iter()
-            .filter(|part| !matches!(part, Self::Labels))
-            .map(|part| if let Self::Chunks(chunks) = part { Some(&chunks[..]) } else { None })
-            .collect();
-        if let Some(chunks) = chunks {
-            let mut chunks = chunks.concat();
-            chunks.sort_by_key(|chunk| chunk.min_time);
-            if chunks.windows(2).all(|pair| matches!(pair, [a, b] if a.max_time < b.min_time)) {
-                return Ok(Self::Chunks(chunks));
-            }
-        }
-        Ok(Self::Samples(merged_samples(parts, range)?))
-    }
-}
-
-/// All samples in range, ascending; the first of those with equal timestamps.
-fn merged_samples(parts: impl IntoIterator<Item = SeriesData>, range: TimeRange) -> Result<Vec<Sample>> {
-    let mut all = Vec::new();
-    for data in parts {
-        all.extend(Series { labels: Labels::default(), hash: None, range, data }.samples()?);
-    }
-    all.sort_by_key(|sample| sample.timestamp);
-    all.dedup_by_key(|sample| sample.timestamp);
-    Ok(all)
 }
 
 /// An encoded chunk.
@@ -144,6 +110,16 @@ impl SampleColumns {
 }
 
 impl Series {
+    /// Puts together what several stores have of one series: by chunks where they do not overlap, else by samples; of those
+    /// with equal timestamps, the first part's. `None` of no parts.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) or [`Unsupported`](ErrorKind::Unsupported) if a chunk that overlaps others cannot
+    /// be decoded.
+    pub fn merge(parts: Vec<Self>) -> Result<Option<Self>> {
+        crate::merge::merge(parts)
+    }
+
     /// Appends the samples in range, in order of time.
     ///
     /// # Errors

@@ -47,15 +47,6 @@ impl Coalescing {
     pub const LOCAL: Self = Self { gap_bytes: 16 << 10, max_read_bytes: 4 << 20 };
     /// For services, where a request costs as much as many pages, and each is served at some 80 MB/s.
     pub const REMOTE: Self = Self { gap_bytes: 256 << 10, max_read_bytes: 4 << 20 };
-
-    /// What suits the bucket.
-    #[must_use]
-    pub fn of(bucket: &Bucket) -> Self {
-        match bucket.local_path("") {
-            Ok(Some(_)) => Self::LOCAL,
-            _ => Self::REMOTE,
-        }
-    }
 }
 
 impl Default for Coalescing {

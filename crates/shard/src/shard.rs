@@ -1,5 +1,7 @@
 //! A shard, opened.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use promparquet_objstore::Bucket;
 use promparquet_schema::{Column, DataColumns, chunks_file, labels_file};
 
@@ -59,6 +61,7 @@ pub struct Shard {
     data_positions: Vec<(u32, usize)>,
     row_index: usize,
     series_hash: Option<usize>,
+    instance: u64,
 }
 
 impl Shard {
@@ -136,7 +139,27 @@ impl Shard {
             let expected = format!("the labels file's {:?}", data_columns.to_metadata());
             return Err(Error::corrupt(chunks.place(), expected, format!("{:?}", found.to_metadata())));
         }
-        Ok(Self { bucket, name, index, limits, labels, chunks, data_columns, data_positions, row_index, series_hash })
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            bucket,
+            name,
+            index,
+            limits,
+            labels,
+            chunks,
+            data_columns,
+            data_positions,
+            row_index,
+            series_hash,
+            instance,
+        })
+    }
+
+    /// A number that no other shard opened by this process has, not even the same one opened again: for keys of caches.
+    #[must_use]
+    pub const fn instance_id(&self) -> u64 {
+        self.instance
     }
 
     /// The bucket that it lies in.

@@ -88,6 +88,12 @@ impl Queryable for MergedQueryable {
     }
 }
 
+/// Merges sets of different stores, as [`MergedQueryable`] does.
+#[must_use]
+pub fn merge_sets(sets: Vec<Box<dyn SeriesSet>>) -> Box<dyn SeriesSet> {
+    Box::new(MergedSeriesSet::new(sets, Vec::new(), PartialResponse::Fail))
+}
+
 /// Waits for all; errors that are tolerated become warnings.
 async fn gather<T>(
     partial_response: PartialResponse,
