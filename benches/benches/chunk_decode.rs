@@ -1,17 +1,23 @@
-//! How many samples per second do the float decoders read, in bulk and one by one?
+//! How many samples per second do the decoders read, in bulk and one by one, and the encoders write?
 //!
 //! ```text
-//! cargo bench -p promparquet-benches --bench chunk_decode
-//! (cd testdata/interop/chunks && go run . bench)               Prometheus' iterators on the same chunks
+//! cargo bench -p promparquet-benches --bench chunk_decode [-- decode/XOR]
+//! (cd testdata/interop/chunks && go run . bench)               Prometheus on the same chunks
 //! ```
 //!
-//! 1000 chunks of 120 samples each, all different, so that the branch predictor cannot learn them by heart.
+//! 1000 chunks of 120 floats each, and 100 of 120 histograms, all different, so that the branch predictor cannot learn them
+//! by heart. With `PROMPARQUET_BENCH_SEGMENTS` also the XOR chunks of a real block's `chunks` directory (in Go: `bench
+//! -segments`).
 #![expect(clippy::unwrap_used, reason = "a benchmark on chunks of its own")]
 
-use std::{hint::black_box, time::Duration};
+use std::{env, fs, hint::black_box, path::Path, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use prometheus_chunks::{Xor2Decoder, Xor2Encoder, XorDecoder, XorEncoder};
+use prometheus_chunks::{
+    Encoding, FloatColumns, HistogramDecoder, HistogramEncoder, NativeHistogram, Xor2Decoder, Xor2Encoder, XorDecoder,
+    XorEncoder, decode_floats, sample_count,
+};
+use prometheus_model::{FloatHistogram, Histogram, Span};
 
 const CHUNKS: u64 = 1000;
 const SAMPLES: i64 = 120;
@@ -21,11 +27,15 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
+        z ^ z >> 31
     }
 }
 
@@ -50,13 +60,14 @@ fn sparse_counter(random: &mut Random, value: f64) -> f64 {
 }
 
 /// As in `testdata/interop/chunks/bench.go`.
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 7] = [
     Shape { name: "constant", next: |_, value| value, jitter_ms: 0 },
     Shape { name: "regular_gauge", next: gauge, jitter_ms: 0 },
     Shape { name: "regular_counter", next: counter, jitter_ms: 0 },
     Shape { name: "jittered_gauge", next: gauge, jitter_ms: 5 },
     Shape { name: "jittered_counter", next: counter, jitter_ms: 5 },
     Shape { name: "jittered_sparse_counter", next: sparse_counter, jitter_ms: 5 },
+    Shape { name: "random", next: |random, _| f64::from_bits(random.next()), jitter_ms: 100 },
 ];
 
 impl Shape {
@@ -90,26 +101,30 @@ fn xor2(samples: &mut dyn Iterator<Item = (i64, f64)>) -> Vec<u8> {
     chunk.into_bytes()
 }
 
-fn chunk_decode(criterion: &mut Criterion) {
-    let mut bench = |name: &str, shape: &Shape, decode_all: &mut dyn FnMut()| {
-        let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Elements(CHUNKS * SAMPLES as u64));
-        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
-        group.bench_function(shape.name, |b| b.iter(&mut *decode_all));
-        group.finish();
-    };
-    let (mut timestamps, mut values) = (vec![], vec![]);
+/// Measures one pass over `samples` samples.
+fn bench(criterion: &mut Criterion, group: &str, name: &str, samples: u64, pass: &mut dyn FnMut()) {
+    let mut group = criterion.benchmark_group(group);
+    group.throughput(Throughput::Elements(samples));
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
+    group.bench_function(name, |b| b.iter(&mut *pass));
+    group.finish();
+}
+
+fn in_bulk(encoding: Encoding, chunks: &[Vec<u8>], columns: &mut FloatColumns) {
+    for chunk in chunks {
+        columns.clear();
+        decode_floats(encoding, chunk, columns).unwrap();
+        black_box(&columns);
+    }
+}
+
+fn floats(criterion: &mut Criterion) {
+    let mut columns = FloatColumns::new();
+    let samples = CHUNKS * SAMPLES as u64;
     for shape in &SHAPES {
         let chunks = shape.chunks(xor);
-        bench("xor_bulk", shape, &mut || {
-            for chunk in &chunks {
-                timestamps.clear();
-                values.clear();
-                XorDecoder::new(chunk).unwrap().decode_into(&mut timestamps, &mut values).unwrap();
-                black_box((&timestamps, &values));
-            }
-        });
-        bench("xor_stream", shape, &mut || {
+        bench(criterion, "decode/XOR", shape.name, samples, &mut || in_bulk(Encoding::Xor, &chunks, &mut columns));
+        bench(criterion, "decode_singly/XOR", shape.name, samples, &mut || {
             let (mut last, mut sum) = (0, 0.0);
             for chunk in &chunks {
                 let mut decoder = XorDecoder::new(chunk).unwrap();
@@ -121,15 +136,8 @@ fn chunk_decode(criterion: &mut Criterion) {
             black_box((last, sum));
         });
         let chunks = shape.chunks(xor2);
-        bench("xor2_bulk", shape, &mut || {
-            for chunk in &chunks {
-                timestamps.clear();
-                values.clear();
-                Xor2Decoder::new(chunk).unwrap().decode_into(&mut timestamps, &mut values).unwrap();
-                black_box((&timestamps, &values));
-            }
-        });
-        bench("xor2_stream", shape, &mut || {
+        bench(criterion, "decode/XOR2", shape.name, samples, &mut || in_bulk(Encoding::Xor2, &chunks, &mut columns));
+        bench(criterion, "decode_singly/XOR2", shape.name, samples, &mut || {
             let (mut last, mut sum) = (0, 0.0);
             for chunk in &chunks {
                 let mut decoder = Xor2Decoder::new(chunk).unwrap();
@@ -140,8 +148,131 @@ fn chunk_decode(criterion: &mut Criterion) {
             }
             black_box((last, sum));
         });
+        let all: Vec<Vec<(i64, f64)>> = (0..CHUNKS).map(|seed| shape.samples(seed).collect()).collect();
+        for (group, encode) in [("encode/XOR", xor as fn(&mut dyn Iterator<Item = _>) -> _), ("encode/XOR2", xor2)] {
+            bench(criterion, group, shape.name, samples, &mut || {
+                for samples in &all {
+                    black_box(encode(&mut samples.iter().copied()));
+                }
+            });
+        }
     }
 }
 
-criterion_group!(benches, chunk_decode);
+/// The XOR chunks of the segments in a directory.
+fn segments(dir: &Path) -> Vec<Vec<u8>> {
+    let mut chunks = vec![];
+    for entry in fs::read_dir(dir).unwrap() {
+        let data = fs::read(entry.unwrap().path()).unwrap();
+        let mut rest = &data[8..];
+        while !rest.is_empty() {
+            let (mut len, mut shift) = (0, 0);
+            let encoding = loop {
+                let byte = rest[0];
+                rest = &rest[1..];
+                len |= usize::from(byte & 0x7f) << shift;
+                shift += 7;
+                if byte < 0x80 {
+                    break rest[0];
+                }
+            };
+            if encoding == Encoding::Xor.byte() {
+                chunks.push(rest[1..=len].to_vec());
+            }
+            rest = &rest[1 + len + 4..];
+        }
+    }
+    chunks
+}
+
+fn blocks(criterion: &mut Criterion) {
+    let Some(dir) = env::var_os("PROMPARQUET_BENCH_SEGMENTS") else { return };
+    let chunks = segments(Path::new(&dir));
+    let samples = chunks.iter().map(|chunk| u64::from(sample_count(Encoding::Xor, chunk).unwrap())).sum();
+    let mut columns = FloatColumns::new();
+    bench(criterion, "decode/XOR", "segments", samples, &mut || in_bulk(Encoding::Xor, &chunks, &mut columns));
+}
+
+/// As in `testdata/interop/chunks/bench.go`: 30 buckets in two spans.
+fn histograms(seed: u64) -> Vec<Histogram> {
+    let mut random = Random(seed);
+    let (mut counts, mut zero, mut sum) = ([0_i64; 30], 0, 0.0);
+    (0..SAMPLES)
+        .map(|_| {
+            zero += random.below(2);
+            sum += random.below(1000) as f64 / 1000.0;
+            let mut h = Histogram {
+                schema: 3,
+                zero_threshold: 2.0_f64.powi(-128),
+                zero_count: zero,
+                count: zero,
+                sum,
+                positive_spans: vec![Span { offset: -4, length: 20 }, Span { offset: 5, length: 10 }],
+                ..Histogram::default()
+            };
+            let mut last = 0;
+            for count in &mut counts {
+                *count += random.below(3) as i64;
+                h.count += count.unsigned_abs();
+                h.positive_buckets.push(*count - last);
+                last = *count;
+            }
+            h
+        })
+        .collect()
+}
+
+/// The histogram with float counts that has the same buckets.
+fn float(h: &Histogram) -> FloatHistogram {
+    let absolute = h.positive_buckets.iter().scan(0, |count, delta| {
+        *count += delta;
+        Some(*count as f64)
+    });
+    FloatHistogram {
+        counter_reset_hint: h.counter_reset_hint,
+        schema: h.schema,
+        zero_threshold: h.zero_threshold,
+        zero_count: h.zero_count as f64,
+        count: h.count as f64,
+        sum: h.sum,
+        positive_spans: h.positive_spans.clone(),
+        positive_buckets: absolute.collect(),
+        ..FloatHistogram::default()
+    }
+}
+
+fn native<H: NativeHistogram + Default>(criterion: &mut Criterion, encoding: Encoding, of: impl Fn(&Histogram) -> H) {
+    let all: Vec<Vec<H>> = (0..CHUNKS / 10).map(|seed| histograms(seed).iter().map(&of).collect()).collect();
+    let samples = CHUNKS / 10 * SAMPLES as u64;
+    let encode = |samples: &Vec<H>| {
+        let mut encoder = HistogramEncoder::<H>::new(encoding).unwrap();
+        for (i, h) in samples.iter().enumerate() {
+            assert!(encoder.push(1_700_000_000_000 + i as i64 * 15_000, h, 0).unwrap().is_none());
+        }
+        encoder.cut().unwrap().data
+    };
+    let chunks: Vec<Vec<u8>> = all.iter().map(encode).collect();
+    let name = encoding.to_string().replace(' ', "_");
+    bench(criterion, "decode", &name, samples, &mut || {
+        let mut h = H::default();
+        for chunk in &chunks {
+            let mut decoder = HistogramDecoder::<H>::new(encoding, chunk).unwrap();
+            while decoder.next_into(&mut h).unwrap().is_some() {
+                black_box(&h);
+            }
+        }
+    });
+    bench(criterion, "encode", &name, samples, &mut || {
+        for samples in &all {
+            black_box(encode(samples));
+        }
+    });
+}
+
+fn native_histograms(criterion: &mut Criterion) {
+    native(criterion, Encoding::Histogram, Histogram::clone);
+    native(criterion, Encoding::FloatHistogram, float);
+}
+
+criterion_group!(benches, floats, blocks, native_histograms);
 criterion_main!(benches);

@@ -91,6 +91,15 @@ impl<'a> BitReader<'a> {
         self.buffer
     }
 
+    /// The next bits, unread, at the top of the word: at least 32 of them, or all that are left and zeros after them.
+    #[inline]
+    pub(crate) fn peek_short(&mut self) -> u64 {
+        if self.valid < 32 {
+            self.refill();
+        }
+        self.buffer
+    }
+
     /// Skips `n <= 56` bits.
     ///
     /// # Errors
@@ -212,10 +221,11 @@ impl BitWriter {
     }
 
     /// Replaces bytes written before, usually of the header. What lies behind the end is not written.
+    #[inline]
     pub(crate) fn overwrite(&mut self, at: usize, with: &[u8]) {
         debug_assert!(at + with.len() <= self.bytes.len());
-        for (byte, &new) in self.bytes.iter_mut().skip(at).zip(with) {
-            *byte = new;
+        if let Some(bytes) = self.bytes.get_mut(at..at + with.len()) {
+            bytes.copy_from_slice(with);
         }
     }
 

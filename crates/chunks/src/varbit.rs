@@ -36,12 +36,37 @@ fn read_raw(reader: &mut BitReader<'_>) -> Result<(u64, u32)> {
     Ok((reader.read_bits(width)?, width))
 }
 
+/// Prefixes no longer than this belong to codes of at most 32 bits.
+const MOST_ONES_OF_SHORT: u32 = 6;
+
 /// Reads a signed integer.
+///
+/// Which width comes next is hard to predict, so that short codes are read without a branch on it.
 ///
 /// # Errors
 /// Corrupt if the data end within it.
 #[inline]
 pub(crate) fn read_varbit_int(reader: &mut BitReader<'_>) -> Result<i64> {
+    let word = reader.peek_short();
+    let ones = word.leading_ones();
+    if ones <= MOST_ONES_OF_SHORT {
+        let width = WIDTHS.get(ones as usize).copied().unwrap_or(0);
+        let bits = ones + 1 + width;
+        reader.skip(bits)?;
+        // What is above half of the range wraps around at 2^width; the mask also removes the prefix.
+        let mask = (1_u64 << width) - 1;
+        let bias = mask >> 1;
+        return Ok((word.rotate_left(bits).wrapping_add(bias) & mask) as i64 - bias as i64);
+    }
+    read_long_int(reader)
+}
+
+/// Reads a signed integer of any width.
+///
+/// # Errors
+/// Corrupt if the data end within it.
+#[inline(never)]
+fn read_long_int(reader: &mut BitReader<'_>) -> Result<i64> {
     let (raw, width) = read_raw(reader)?;
     Ok(match width {
         0 => 0,

@@ -13,12 +13,12 @@ use std::{collections::BTreeMap, fmt::Debug, num::NonZeroU16};
 
 use arbitrary::Unstructured;
 use prometheus_chunks::{
-    Aggregate, EncodedChunk, Encoding, HistogramDecoder, HistogramEncoder, NativeHistogram, RechunkOptions, Rechunker,
-    ValueKind, Xor2Decoder, Xor2Encoder, XorDecoder, XorEncoder, counter_reset_header, decode, sample_count,
-    set_counter_reset_header,
+    Aggregate, EncodedChunk, Encoding, FloatColumns, HistogramDecoder, HistogramEncoder, NativeHistogram,
+    RechunkOptions, Rechunker, ValueKind, Xor2Decoder, Xor2Encoder, XorDecoder, XorEncoder, counter_reset_header,
+    decode, decode_floats, decode_floats_in, sample_count, set_counter_reset_header,
 };
 use prometheus_model::{
-    CounterResetHint, FloatHistogram, Histogram, STALE_NAN_BITS, Sample, Span, Value, is_stale_nan,
+    CounterResetHint, FloatHistogram, Histogram, STALE_NAN_BITS, Sample, Span, TimeRange, Value, is_stale_nan,
 };
 
 pub(crate) fn run(input: &[u8]) {
@@ -89,8 +89,14 @@ fn check(encoding: Encoding, data: &[u8], singly: usize) {
         assert!(!error.to_string().is_empty());
     }
     match encoding {
-        Encoding::Xor => xor(data, singly, &samples, ok),
-        Encoding::Xor2 => xor2(data, singly, &samples, ok),
+        Encoding::Xor => {
+            xor(data, singly, &samples, ok);
+            columns(encoding, data, singly, &samples, ok);
+        }
+        Encoding::Xor2 => {
+            xor2(data, singly, &samples, ok);
+            columns(encoding, data, singly, &samples, ok);
+        }
         Encoding::Histogram | Encoding::HistogramSt => histograms::<Histogram>(encoding, data, &samples, ok),
         _ => histograms::<FloatHistogram>(encoding, data, &samples, ok),
     }
@@ -158,6 +164,37 @@ fn xor2(data: &[u8], singly: usize, samples: &[Sample], ok: bool) {
     found.extend(bulk.map(|((t, v), start)| (*t, v.to_bits(), *start)));
     let same = found.iter().copied().eq(samples.iter().take(if ok { samples.len() } else { found.len() }).map(flat));
     assert!(same, "{found:?} instead of {samples:?}");
+}
+
+/// Columns get all samples, or those inside a range, or stay as they were.
+fn columns(encoding: Encoding, data: &[u8], at: usize, samples: &[Sample], ok: bool) {
+    let before = (7, 7.0_f64.to_bits(), 0);
+    let contents = |columns: &FloatColumns| -> Vec<(i64, u64, i64)> {
+        let starts = columns.start_timestamps().map_or_else(|| vec![0; columns.len()], <[i64]>::to_vec);
+        let floats = columns.timestamps().iter().zip(columns.values()).zip(starts);
+        floats.map(|((t, v), start)| (*t, v.to_bits(), start)).collect()
+    };
+    let new = || {
+        let mut columns = FloatColumns::with_start_timestamps();
+        columns.push(7, 7.0, 0);
+        columns
+    };
+    let mut whole = new();
+    assert_eq!(decode_floats(encoding, data, &mut whole).is_ok(), ok);
+    let all = samples.iter().map(flat).filter(|_| ok);
+    assert!(contents(&whole).into_iter().eq([before].into_iter().chain(all)));
+
+    let border = |i: usize| samples.get(i).map_or(0, |s| s.timestamp);
+    let (a, b) = (border(at), border(samples.len() / 2));
+    let Ok(range) = TimeRange::new(a.min(b), a.max(b)) else { return };
+    let mut inside = new();
+    if decode_floats_in(encoding, data, range, &mut inside).is_ok() {
+        assert!(ok || samples.iter().any(|s| s.timestamp >= range.end()));
+        let expected = samples.iter().map(flat).take_while(|s| s.0 < range.end()).filter(|s| s.0 >= range.start());
+        assert!(contents(&inside).into_iter().eq([before].into_iter().chain(expected)));
+    } else {
+        assert!(!ok && contents(&inside) == [before]);
+    }
 }
 
 fn histograms<H: NativeHistogram>(encoding: Encoding, data: &[u8], samples: &[Sample], ok: bool) {

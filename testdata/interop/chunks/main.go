@@ -1,7 +1,7 @@
 // Command chunks writes the golden chunks in testdata/chunks and measures Prometheus' decoders.
 //
 //	go run . write <directory>
-//	go run . bench [-seconds 1] [shape ...]
+//	go run . bench [-seconds 1] [-segments dir] [name ...]
 package main
 
 import (
@@ -28,5 +28,5 @@ func run(args []string) error {
 	if len(args) >= 1 && args[0] == "bench" {
 		return bench(args[1:])
 	}
-	return fmt.Errorf("usage: chunks write <directory> | chunks bench [-seconds n] [shape ...]")
+	return fmt.Errorf("usage: chunks write <directory> | chunks bench [-seconds n] [-segments dir] [name ...]")
 }

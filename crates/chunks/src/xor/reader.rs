@@ -19,7 +19,7 @@ use crate::{
     bulk::{Block, Cursor, SampleCode, decode_common, next_common},
     error::Result,
     sample_count,
-    words::{check_end, load, load_wide},
+    words::{LOADED_BITS, check_end, load, load_wide},
 };
 
 /// Fewest bits of a sample after the second.
@@ -204,35 +204,53 @@ impl SampleCode for XorCode {
 }
 
 /// Decodes any sample after the second.
-#[inline(never)]
+#[inline(always)]
 fn step(data: &[u8], mut cursor: Cursor) -> Result<Cursor> {
     let start = cursor.at;
-    let word = load(data, start);
-    let (dod, bits) = match word.leading_ones() {
-        0 => (0, 1),
-        1 => (dod(word << 2, 14), 16),
-        2 => (dod(word << 3, 17), 20),
-        3 => (dod(word << 4, 20), 24),
-        _ => (load_wide(data, start + 4).cast_signed(), 68),
-    };
-    cursor.delta = cursor.delta.wrapping_add(dod);
+    let mut word = load(data, start);
+    let mut loaded_at = start;
+    if word >> 63 == 0 {
+        cursor.at += 1;
+        word <<= 1;
+    } else {
+        let (dod, bits) = changed_interval(data, start, word);
+        cursor.delta = cursor.delta.wrapping_add(dod);
+        cursor.at += bits;
+        word = load(data, cursor.at);
+        loaded_at = cursor.at;
+    }
     cursor.timestamp = cursor.timestamp.wrapping_add(cursor.delta);
-    cursor.at += bits;
-    let word = load(data, cursor.at);
     if word >> 63 == 0 {
         cursor.at += 1;
     } else {
         if word >> 62 == 0b10 {
             cursor.at += 2;
+            word <<= 2;
         } else {
             cursor.window = Window::from_word(word << 2, cursor.at + 2)?;
             cursor.at += 13;
+            word <<= 13;
         }
-        cursor.value ^= cursor.window.place(load_wide(data, cursor.at));
-        cursor.at += cursor.window.width() as usize;
+        let next = cursor.at + cursor.window.width() as usize;
+        if next - loaded_at > LOADED_BITS {
+            word = load_wide(data, cursor.at);
+        }
+        cursor.value ^= cursor.window.place(word);
+        cursor.at = next;
     }
     check_end(data, start, cursor.at)?;
     Ok(cursor)
+}
+
+/// The dod, other than 0, at the bit offset `at`, where the bits of `word` are, and how many bits it has.
+#[inline(never)]
+fn changed_interval(data: &[u8], at: usize, word: u64) -> (i64, usize) {
+    match word.leading_ones() {
+        0 | 1 => (dod(word << 2, 14), 16),
+        2 => (dod(word << 3, 17), 20),
+        3 => (dod(word << 4, 20), 24),
+        _ => (load_wide(data, at + 4).cast_signed(), 68),
+    }
 }
 
 /// The dod in the topmost `bits` of `word`, from `-(2^(bits-1) - 1)` to `2^(bits-1)`: two's complement, but for being
