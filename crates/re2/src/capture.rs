@@ -1,11 +1,10 @@
 //! Patterns with groups, and templates that refer to them.
 
-use regex_automata::{meta, util::captures::Captures};
+use regex_automata::{meta, nfa::thompson::WhichCaptures, util::captures::Captures};
 
 use crate::{
-    error::{Repr, Result},
+    error::Result,
     parser::{self, Flags},
-    regex::MAX_AUTOMATON_BYTES,
     translate,
     unicode::{self, Names},
 };
@@ -37,10 +36,8 @@ impl CaptureRegex {
     pub fn new(pattern: &str) -> Result<Self> {
         let whole = format!("^(?s:{pattern})$");
         let parsed = parser::parse(&whole, Flags::default(), Names::Loose)?;
-        let config = meta::Config::new().nfa_size_limit(Some(MAX_AUTOMATON_BYTES)).auto_prefilter(false);
         let hir = translate::hir(&parsed.node, true);
-        let automaton = meta::Builder::new().configure(config).build_from_hir(&hir);
-        let automaton = automaton.map_err(|_| Repr::TooLarge { pattern: whole })?;
+        let automaton = translate::compile(&whole, &hir, WhichCaptures::All)?;
         Ok(Self { automaton, groups: parsed.groups })
     }
 

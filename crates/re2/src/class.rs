@@ -19,8 +19,7 @@ impl Class {
 
     /// `c` and the characters of the same folding.
     pub(crate) fn same_fold(c: char) -> Self {
-        let c = u32::from(c);
-        Self::of(unicode::same_fold(c).chain([c]).map(|c| (c, c)).collect())
+        Self(vec![(c.into(), c.into())]).folded()
     }
 
     pub(crate) fn any(newline: bool) -> Self {
@@ -48,13 +47,27 @@ impl Class {
     pub(crate) fn folded(mut self) -> Self {
         let mut others = Vec::new();
         for &(low, high) in &self.0 {
-            for (from, _) in unicode::folds(low, high) {
-                others.extend(unicode::same_fold(from).map(|other| (other, other)));
+            for (_, next) in unicode::folds(low, high) {
+                // Going round until there is one that is in it: that one goes on itself.
+                others.extend(
+                    std::iter::successors(Some(next), |&next| unicode::next_fold(next))
+                        .take_while(|&next| !self.contains(next))
+                        .map(|next| (next, next)),
+                );
             }
         }
         self.0.append(&mut others);
         unite(&mut self.0);
         self
+    }
+
+    fn contains(&self, c: u32) -> bool {
+        self.0.get(self.0.partition_point(|&(_, high)| high < c)).is_some_and(|&(low, _)| low <= c)
+    }
+
+    /// How much work [`Class::folded`] is, in characters.
+    pub(crate) fn fold_work(&self) -> usize {
+        self.0.iter().map(|&(low, high)| unicode::folds(low, high).count()).sum()
     }
 
     pub(crate) fn negated(&self) -> Self {
@@ -110,42 +123,6 @@ fn unite(ranges: &mut Vec<(u32, u32)>) {
         }
         touches
     });
-}
-
-/// A class while its items are read.
-#[derive(Debug)]
-pub(crate) struct ClassBuilder {
-    fold: bool,
-    /// Ranges to which what folds to the same is still to be added.
-    unfolded: Vec<(u32, u32)>,
-    ranges: Vec<(u32, u32)>,
-    /// How many ranges there may be before they are united again, lest long classes of long tables need much memory.
-    unite_at: usize,
-}
-
-impl ClassBuilder {
-    pub(crate) fn new(fold: bool) -> Self {
-        Self { fold, unfolded: Vec::new(), ranges: Vec::new(), unite_at: 1 << 13 }
-    }
-
-    pub(crate) fn push_range(&mut self, low: u32, high: u32) {
-        if self.fold { &mut self.unfolded } else { &mut self.ranges }.push((low, high));
-    }
-
-    /// Adds `class`, which ignores case already if it should.
-    pub(crate) fn push_class(&mut self, class: &Class) {
-        self.ranges.extend_from_slice(&class.0);
-        if self.ranges.len() > self.unite_at {
-            unite(&mut self.ranges);
-            self.unite_at = self.ranges.len().saturating_mul(2).max(self.unite_at);
-        }
-    }
-
-    pub(crate) fn finish(self) -> Class {
-        let folded = Class::of(self.unfolded);
-        let folded = if self.fold { folded.folded() } else { folded };
-        Class::of(self.ranges).union(&folded)
-    }
 }
 
 /// The classes that `\d`, `[[:alpha:]]` and the like stand for: ASCII only, and ignoring case if `fold`.

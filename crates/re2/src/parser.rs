@@ -30,7 +30,8 @@ pub(crate) const MAX_HEIGHT: u32 = 1000;
 const MAX_REPEAT: u32 = 1000;
 /// The most items of a pattern. Go has no such limit, but would not compile more than 3.3 million.
 const MAX_ITEMS: usize = 1 << 18;
-/// The most ranges of all classes of a pattern together: 8 MiB. Go's limit is 128 MiB.
+/// The most ranges of all classes of a pattern together, those counted twice that a class in brackets names: 8 MiB. Go's
+/// limit is 128 MiB.
 const MAX_RANGES: usize = 1 << 20;
 
 /// How a pattern is read where it does not say so itself.
@@ -215,7 +216,7 @@ impl<'p> Parser<'p> {
     /// Adds an item to the branch.
     fn push(&mut self, item: Item) -> Result<()> {
         if let Node::Class(class) = &item.node {
-            self.ranges = self.ranges.saturating_add(class.ranges().len());
+            self.charge(class.ranges().len())?;
         }
         self.count_item()?;
         self.check_height(&item)?;
@@ -225,10 +226,13 @@ impl<'p> Parser<'p> {
 
     fn count_item(&mut self) -> Result<()> {
         self.items += 1;
-        if self.items > MAX_ITEMS || self.ranges > MAX_RANGES {
-            return Err(self.too_large());
-        }
-        Ok(())
+        if self.items > MAX_ITEMS { Err(self.too_large()) } else { Ok(()) }
+    }
+
+    /// Counts ranges of classes.
+    fn charge(&mut self, ranges: usize) -> Result<()> {
+        self.ranges = self.ranges.saturating_add(ranges);
+        if self.ranges > MAX_RANGES { Err(self.too_large()) } else { Ok(()) }
     }
 
     fn check_height(&self, item: &Item) -> Result<()> {

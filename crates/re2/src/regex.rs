@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
-use regex_automata::{meta, nfa::thompson::WhichCaptures};
+use regex_automata::{meta::Regex as Automaton, nfa::thompson::WhichCaptures};
 use regex_syntax::hir::{Hir, Look};
 
 use crate::{
@@ -20,14 +20,12 @@ use crate::{
 pub(crate) const MAX_SET: usize = 256;
 /// The most alternatives that are tried one after the other; an automaton does as well with more.
 const MAX_GLOBS: usize = 16;
-/// The most memory that the automaton's states may take, per direction. Its caches come on top: 2 MiB each.
-pub(crate) const MAX_AUTOMATON_BYTES: usize = 10 << 20;
-
 /// A pattern that matches whole strings: `^(?s:pattern)$` in Go's syntax.
 ///
-/// Cloning is cheap. Memory and the time to compile are bounded whatever the pattern: patterns that Go accepts are refused
-/// if they have more than 262,144 items (characters count if case is ignored), a million character ranges, or an automaton of
-/// more than 10 MiB. Matching takes time in proportion to the value, times at worst the automaton's states.
+/// Cloning is cheap. Memory and the time to compile are bounded whatever the pattern, so some that Go takes are refused: those
+/// of more than 262,144 items (characters count if case is ignored) or a million character ranges, and those whose automaton
+/// needs more than 10 MiB, or 128 bytes for each byte of the pattern if that is more, in either direction. What lists
+/// strings needs no automaton. Matching takes time in proportion to the value's length, times at worst the automaton's states.
 ///
 /// ```
 /// # fn main() -> Result<(), prometheus_re2::Error> {
@@ -59,7 +57,7 @@ enum Plan {
     /// Any of these.
     Globs(Vec<Glob>),
     /// The literals that must be there in this order are looked for first: that is faster where they are not.
-    Automaton(meta::Regex, Vec<Finder<'static>>),
+    Automaton(Automaton, Vec<Finder<'static>>),
 }
 
 impl Regex {
@@ -189,16 +187,9 @@ fn shortcut(node: &Node, pattern_len: usize) -> Option<Plan> {
     })
 }
 
-fn automaton(pattern: &str, node: &Node) -> Result<meta::Regex> {
+fn automaton(pattern: &str, node: &Node) -> Result<Automaton> {
     let whole = Hir::concat(vec![Hir::look(Look::Start), translate::hir(node, false), Hir::look(Look::End)]);
-    let config = meta::Config::new()
-        .which_captures(WhichCaptures::None)
-        .nfa_size_limit(Some(MAX_AUTOMATON_BYTES))
-        // Of no use where matches begin at the start.
-        .auto_prefilter(false);
-    // The size is all that can be wrong.
-    let automaton = meta::Builder::new().configure(config).build_from_hir(&whole);
-    automaton.map_err(|_| Repr::TooLarge { pattern: pattern.to_owned() }.into())
+    translate::compile(pattern, &whole, WhichCaptures::None)
 }
 
 fn contains_in_order(value: &str, literals: &[Finder<'_>]) -> bool {

@@ -1,11 +1,30 @@
 //! Parsed patterns as `regex-automata` takes them.
 
+use regex_automata::{meta, nfa::thompson::WhichCaptures};
 use regex_syntax::hir::{self, Hir};
 
 use crate::{
     ast::{Look, Node},
     class::Class,
+    error::{Repr, Result},
 };
+
+/// The most memory that the automaton's states may take in either direction: so much for any pattern, so much for each byte
+/// of it, and so much at most, which is what Go's states may take. Caches come on top: 2 MiB each.
+const MAX_BYTES: (usize, usize, usize) = (10 << 20, 128, 128 << 20);
+
+/// Makes the automaton of what `pattern` says.
+pub(crate) fn compile(pattern: &str, hir: &Hir, captures: WhichCaptures) -> Result<meta::Regex> {
+    let (least, per_byte, most) = MAX_BYTES;
+    let config = meta::Config::new()
+        .which_captures(captures)
+        .nfa_size_limit(Some(pattern.len().saturating_mul(per_byte).clamp(least, most)))
+        // Of no use where matches begin at the start.
+        .auto_prefilter(false);
+    // The size is all that can be wrong.
+    let automaton = meta::Builder::new().configure(config).build_from_hir(hir);
+    automaton.map_err(|_| Repr::TooLarge { pattern: pattern.to_owned() }.into())
+}
 
 /// The meaning of `node`; with its groups if `captures`, which cost time and memory.
 pub(crate) fn hir(node: &Node, captures: bool) -> Hir {

@@ -84,13 +84,13 @@ fn extend(ranges: &mut Vec<(u32, u32)>, table: &[u32]) {
 pub(crate) fn folds(low: u32, high: u32) -> impl Iterator<Item = (u32, u32)> {
     let pairs = tables::FOLDS.as_chunks::<2>().0;
     let start = pairs.partition_point(|&[from, _]| from < low);
-    pairs.iter().skip(start).map(|&[from, to]| (from, to)).take_while(move |&(from, _)| from <= high)
+    let end = pairs.partition_point(|&[from, _]| from <= high);
+    pairs.get(start..end).unwrap_or_default().iter().map(|&[from, to]| (from, to))
 }
 
-/// The other characters of the same folding as `c`: a handful at most.
-pub(crate) fn same_fold(c: u32) -> impl Iterator<Item = u32> {
-    let next = |c: u32| folds(c, c).next().map(|(_, to)| to);
-    std::iter::successors(next(c), move |&other| next(other)).take_while(move |&other| other != c)
+/// The next character of the same folding as `c`, if there are others. These are a handful at most.
+pub(crate) fn next_fold(c: u32) -> Option<u32> {
+    folds(c, c).next().map(|(_, next)| next)
 }
 
 /// Whether `c` is a letter or a decimal digit.

@@ -10,7 +10,7 @@
 use super::{Parser, Result};
 use crate::{
     ast::Look,
-    class::{self, Class, ClassBuilder},
+    class::{self, Class},
     unicode,
 };
 
@@ -152,17 +152,19 @@ impl Parser<'_> {
         let start = self.at;
         self.at += 1;
         let negate = self.eat('^');
-        let mut class = ClassBuilder::new(self.flags.fold);
+        // What is named ignores case by itself, if it should.
+        let (mut named, mut ranges) = (Vec::new(), Vec::new());
         let mut first = true;
         // A bracket that comes first is a character.
         while first || !self.eat(']') {
             first = false;
-            if let Some(named) = self.posix_class()? {
-                class.push_class(&named);
-                continue;
-            }
-            if let Some(named) = self.class_escape()? {
-                class.push_class(&named);
+            let class = match self.posix_class()? {
+                Some(class) => Some(class),
+                None => self.class_escape()?,
+            };
+            if let Some(class) = class {
+                self.charge(class.ranges().len())?;
+                named.extend_from_slice(class.ranges());
                 continue;
             }
             let item = self.at;
@@ -176,9 +178,15 @@ impl Parser<'_> {
                     return Err(self.malformed(RANGE, item));
                 }
             }
-            class.push_range(low, high);
+            ranges.push((low, high));
         }
-        let class = class.finish();
+        let mut class = Class::of(ranges);
+        if self.flags.fold {
+            // About as much work as so many ranges are.
+            self.charge(class.fold_work() / 16)?;
+            class = class.folded();
+        }
+        let class = class.union(&Class::of(named));
         Ok(if negate { class.negated() } else { class })
     }
 
