@@ -15,6 +15,8 @@ BLOCKS = os.path.join(TARGET, "bench-blocks")
 GATEWAY = os.path.join(TARGET, "release", "parquet-gateway")
 BLOCKGEN = os.path.join(TARGET, "release", "blockgen")
 FLOOR = os.path.join(TARGET, "release", "zstd_floor")
+SELECT = os.path.join(TARGET, "release", "select")
+QUERIES = os.path.join("benches", "select.json")
 GO = os.path.join(TARGET, "interop", "bin", "format")
 
 
@@ -110,6 +112,101 @@ def compare_convert(args):
         print(f"| {name} | {r['threads']} | zstd alone | {r['zstd_floor_s']:.2f} | | | | |")
 
 
+def select_sides(shards, block, queries, extra):
+    """The command of each side; both take the same arguments. Where shards lie is ours to say: one converter's files for all."""
+    with open(os.path.join(block, "meta.json")) as text:
+        meta = json.load(text)
+    name = os.path.basename(os.path.dirname(block))
+    common = ["--queries", os.path.abspath(QUERIES), "--block", name, "--mint", str(meta["minTime"]),
+              "--maxt", str(meta["maxTime"])] + extra
+    count = len([f for f in os.listdir(os.path.join(shards, meta["ulid"])) if f.endswith(".labels.parquet")])
+    parquet = ["--dir", shards, "--name", meta["ulid"], "--shards", str(count)] + common
+    return {
+        "ours": [os.path.abspath(SELECT)] + parquet,
+        "go": [os.path.abspath(GO), "select"] + parquet,
+        "tsdb": [os.path.abspath(GO), "select", "--tsdb", os.path.abspath(block)] + common,
+    }
+
+
+def middle(values):
+    """The median of numbers, or of objects of numbers by key; None where a side has none."""
+    values = [v for v in values if v is not None]
+    if not values:
+        return None
+    if isinstance(values[0], dict):
+        return {key: middle([v[key] for v in values]) for key in values[0]}
+    return statistics.median(values) if isinstance(values[0], (int, float)) else values[0]
+
+
+def compare_select(args):
+    with open(QUERIES) as text:
+        file = json.load(text)
+    aims = {q["name"]: q for q in file["queries"]}
+    extra = ["--decoders", str(args.decoders)] if args.decoders else []
+    if args.only:
+        extra += ["--only", args.only]
+    results = []
+    for block in args.block or [preset(name) for name in ("large", "medium")]:
+        shards = tempfile.mkdtemp(prefix="compare-")
+        try:
+            run(rust(block, shards, os.cpu_count()) + args.convert)
+            far = extra + ["--latency", args.latency]
+            runs = {side: [] for side in ("ours", "go", "tsdb")}
+            for _ in range(args.rounds):
+                for side, command in select_sides(shards, block, QUERIES, far).items():
+                    used, output = run(command)
+                    runs[side].append({**json.loads(output), "rss_mib": used["rss_mib"]})
+            rows = [[r["queries"] for r in runs[side]] for side in runs]
+            queries = []
+            for of_sides in zip(*(zip(*row) for row in rows)):
+                answers = {tuple(a[key] for key in ("name", "series", "samples", "checksum")) for a in sum(of_sides, ())}
+                if len(answers) != 1:
+                    sys.exit(f"the sides answer differently: {sorted(answers)}")
+                name, series, samples, checksum = answers.pop()
+                costs = {side: middle([{k: a[k] for k in ("cold", "warm", "far")} for a in of])
+                         for side, of in zip(runs, of_sides)}
+                queries.append({"name": name, "series": series, "samples": samples, "checksum": checksum, **costs})
+            # Memory: one process for the query with the most samples, and nothing else.
+            most = max(queries, key=lambda q: q["samples"])
+            memory = select_sides(shards, block, QUERIES, ["--only", most["name"], "--budget", "0ms"])
+            results.append({
+                "block": block, "rounds": args.rounds, "latency": args.latency, "queries": queries,
+                "open": {side: middle([{k: r["open"][k] for k in ("warm", "far")} for r in of]) for side, of in runs.items()},
+                "rss_mib": {"name": most["name"], **{side: run(command)[0]["rss_mib"] for side, command in memory.items()}},
+            })
+        finally:
+            shutil.rmtree(shards)
+    if args.json:
+        print(json.dumps(results, indent=2))
+        return
+    print("Local ms: median, shortest, processor time, and the median with the opening of the shards. Far: what the store sees "
+          f"of a query on open shards, and ms with {args.latency} for each request.\n")
+    print("| Query | Series | Samples | Side | Local ms | shortest | CPU | with opening | Requests | in rounds | kB | Far ms |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for r in results:
+        rows = [{"name": "open the shards", "series": "", "samples": "", **r["open"], **file["open"]}]
+        rows += [{**aims[q["name"]], **q} for q in r["queries"]]
+        for row in rows:
+            head = f"{row['name']} | {row['series']} | {row['samples']}"
+            for side in ("ours", "go", "tsdb"):
+                warm, cold, far = (row[side].get(k) for k in ("warm", "cold", "far"))
+                local = f"{warm['ms']:.2f} | {warm['least_ms']:.2f} | {warm['cpu_ms']:.2f} | {cold['ms'] if cold else warm['ms']:.2f}"
+                remote = f"{far['requests']:.0f} | {far['rounds']:.0f} | {far['bytes'] / 1e3:.0f} | {far['ms']:.0f}" if far else " | | | "
+                print(f"| {head} | {side} | {local} | {remote} |")
+                head = " | | "
+            ours, aim = row["ours"], row.get("target", {})
+            for side in ("go", "tsdb"):
+                ratio = lambda a, b: f"{a / b:.1f}×" if b else ""
+                warm = " | ".join(ratio(row[side]["warm"][k], ours["warm"][k]) for k in ("ms", "least_ms", "cpu_ms"))
+                cold = ratio(row[side]["cold"]["ms"], ours["cold"]["ms"]) if "cold" in ours else ""
+                far = row[side]["far"] and ours["far"]
+                remote = " | ".join(ratio(row[side]["far"][k], ours["far"][k]) for k in ("requests", "rounds", "bytes", "ms")) if far else " | | | "
+                print(f"| | | | {side} / ours | {warm} | {cold} | {remote} |")
+            print(f"| | | | target | {aim.get('ms', '')} | | | | {aim.get('requests', '')} | | | {aim.get('far_ms', '')} |")
+        m = r["rss_mib"]
+        print(f"\nPeak RSS of “{m['name']}”: ours {m['ours']:.0f} MiB, go {m['go']:.0f}, tsdb {m['tsdb']:.0f}.\n")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="compare.sh", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -118,6 +215,16 @@ def main():
     convert.add_argument("--rounds", type=int, default=5)
     convert.add_argument("--json", action="store_true")
     convert.set_defaults(run=compare_convert)
+    select = commands.add_parser("select", help="series out of Parquet; the queries are in select.json")
+    select.add_argument("--block", action="append",
+                        help="a TSDB block; repeatable. The name of its parent directory says which queries are for it")
+    select.add_argument("--latency", default="20ms", help="of each request, for another run of each query")
+    select.add_argument("--rounds", type=int, default=5)
+    select.add_argument("--decoders", type=int, help="threads that decode on either side; default: all")
+    select.add_argument("--only", help="only the query of this name")
+    select.add_argument("--convert", nargs=argparse.REMAINDER, default=[], help="further options of the converter")
+    select.add_argument("--json", action="store_true")
+    select.set_defaults(run=compare_select)
     args = parser.parse_args()
     args.run(args)
 

@@ -2,8 +2,10 @@
 # Compares this workspace with the Go library on the same blocks, alternately, in one run.
 #
 #   benches/compare.sh convert [--block DIR]... [--rounds N] [--json]
+#   benches/compare.sh select [--block DIR]... [--latency 20ms] [--rounds N] [--json]
 #
 # Without --block it makes (once) and takes the blocks medium, day and large. Needs Go for the other side.
+# select fails if the sides do not agree on every sample.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --quiet -p parquet-gateway -p promparquet-testkit -p promparquet-benches

@@ -150,27 +150,40 @@ impl Query {
         Ok(TimeRange::new(start, block.end())?)
     }
 
-    /// Asks, and looks at every sample of the answer: on all processors while the rest of the answer is still under way,
-    /// or with `in_turn` one after the other.
+    /// What the store is told; nothing if no series are asked for.
+    #[must_use]
+    pub fn hints(&self, range: TimeRange) -> Option<SelectHints> {
+        match self.kind {
+            Kind::Samples => Some(SelectHints::new(range)),
+            Kind::Series => Some(SelectHints::series_only(range)),
+            Kind::LabelValues => None,
+        }
+    }
+
+    /// Asks, and looks at every sample of the answer; see [`sum_up`].
     ///
     /// # Errors
     /// Those of the store.
     pub async fn ask(&self, store: &dyn Queryable, block: TimeRange, in_turn: bool) -> Result<Answer> {
         let (matchers, range) = (self.matchers()?, self.range(block)?);
         let querier = store.querier(range).await?;
-        let hints = match self.kind {
-            Kind::Samples => SelectHints::new(range),
-            Kind::Series => SelectHints::series_only(range),
-            Kind::LabelValues => {
-                let values = querier.label_values(&self.label, &matchers, &LabelHints::default()).await?;
-                let hash = |v: &String| stable_hash([("value".as_bytes(), v.as_bytes())]);
-                let answers = values.strings.iter().map(|v| Answer::of_hash(hash(v)));
-                return Ok(answers.fold(Answer::default(), Answer::and));
-            }
-        };
-        let set = querier.select(&matchers, &hints).await?;
-        if in_turn { sum_in_turn(set).await } else { sum_in_parallel(set).await }
+        if let Some(hints) = self.hints(range) {
+            return sum_up(querier.select(&matchers, &hints).await?, in_turn).await;
+        }
+        let values = querier.label_values(&self.label, &matchers, &LabelHints::default()).await?;
+        let hash = |v: &String| stable_hash([("value".as_bytes(), v.as_bytes())]);
+        let answers = values.strings.iter().map(|v| Answer::of_hash(hash(v)));
+        Ok(answers.fold(Answer::default(), Answer::and))
     }
+}
+
+/// Decodes all samples: on all processors while the rest of the answer is still under way, or with `in_turn` one series
+/// after the other.
+///
+/// # Errors
+/// Those of the set.
+pub async fn sum_up(set: Box<dyn SeriesSet>, in_turn: bool) -> Result<Answer> {
+    if in_turn { sum_in_turn(set).await } else { sum_in_parallel(set).await }
 }
 
 async fn sum_in_turn(mut set: Box<dyn SeriesSet>) -> Result<Answer> {
