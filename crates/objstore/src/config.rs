@@ -1,7 +1,7 @@
 //! The YAML configuration of a bucket, as Thanos and Cortex write it.
 //!
 //! ```text
-//! type: S3                  FILESYSTEM, S3, GCS or AZURE, in any case
+//! type: S3                  FILESYSTEM, S3, GCS, AZURE, COS, ALIYUNOSS or OBS, in any case
 //! prefix: some/prefix       optional; all keys lie under it
 //! config:                   fields of the type, named as in Thanos
 //!   bucket: blocks
@@ -11,7 +11,8 @@
 //! nothing but speed or logging depends on it, listed by [`BucketConfig::ignored`] for the program to log.
 //!
 //! Where this differs from Thanos on purpose: an unset variable is an error (there, the empty string); unknown fields of
-//! a FILESYSTEM are refused; `tls_config.insecure_skip_verify` works; credentials are not read from AWS profile files.
+//! a FILESYSTEM are refused; `tls_config.insecure_skip_verify` works; credentials are not read from AWS profile files;
+//! COS, ALIYUNOSS and OBS are reached by the protocol of S3, and encrypted unless the endpoint says `http://`.
 
 mod azure;
 pub(crate) mod environment;
@@ -29,7 +30,13 @@ use serde::Deserialize;
 
 pub use environment::process_environment;
 
-use self::{azure::Azure, environment::Lookup, filesystem::Filesystem, gcs::Gcs, s3::S3};
+use self::{
+    azure::Azure,
+    environment::Lookup,
+    filesystem::Filesystem,
+    gcs::Gcs,
+    s3::{CosSection, ObsSection, OssSection, S3},
+};
 use crate::{
     bucket::{Bucket, parse_key},
     error::{Cause, Detail, Error, ErrorKind, Result},
@@ -149,7 +156,7 @@ impl BucketConfig {
     pub fn url(&self) -> String {
         let base = match &self.provider {
             Provider::Filesystem(filesystem) => format!("file://{}", filesystem.directory.display()),
-            Provider::S3(s3) => format!("s3://{}", s3.bucket),
+            Provider::S3(s3) => format!("{}://{}", s3.scheme, s3.bucket),
             Provider::Gcs(gcs) => format!("gs://{}", gcs.bucket),
             Provider::Azure(azure) => format!("azure://{}/{}", azure.account, azure.container),
         };
@@ -221,7 +228,7 @@ impl BucketConfig {
 impl Provider {
     fn parse(kind: Option<&str>, text: &str, environment: Lookup<'_>, ignored: &mut Ignored) -> Result<Self> {
         let Some(kind) = kind.filter(|kind| !kind.is_empty()) else {
-            return Err(Error::field("type", "is missing: expected FILESYSTEM, S3, GCS or AZURE"));
+            return Err(Error::field("type", "is missing: expected FILESYSTEM, S3, GCS, AZURE, COS, ALIYUNOSS or OBS"));
         };
         let advice = match kind.to_ascii_uppercase().as_str() {
             "FILESYSTEM" => return Filesystem::new(section(text)?).map(Self::Filesystem),
@@ -230,16 +237,33 @@ impl Provider {
             "AZURE" => {
                 return Azure::new(section(text)?, environment, ignored).map(|azure| Self::Azure(Box::new(azure)));
             }
-            "COS" => "use type S3 with Tencent's S3-compatible endpoint, cos.<region>.myqcloud.com",
-            "ALIYUNOSS" => "use type S3 with Alibaba's S3-compatible endpoint, s3.oss-<region>.aliyuncs.com",
+            "COS" => {
+                let section: CosSection = section(text)?;
+                return section.into_s3(environment, ignored).map(|s3| Self::S3(Box::new(s3)));
+            }
+            "ALIYUNOSS" => {
+                let section: OssSection = section(text)?;
+                return section.into_s3(environment, ignored).map(|s3| Self::S3(Box::new(s3)));
+            }
+            "OBS" => {
+                let section: ObsSection = section(text)?;
+                return section.into_s3(environment, ignored).map(|s3| Self::S3(Box::new(s3)));
+            }
             "BOS" => "use type S3 with Baidu's S3-compatible endpoint, s3.<region>.bcebos.com",
             "OCI" => {
                 "use type S3 with Oracle's S3-compatible endpoint, \
                  <namespace>.compat.objectstorage.<region>.oraclecloud.com"
             }
-            "OBS" => "use type S3 with Huawei's S3-compatible endpoint, obs.<region>.myhuaweicloud.com",
-            "SWIFT" => "use type S3 with the endpoint of Swift's s3api middleware",
-            _ => return Err(Error::field("type", "is not known: expected FILESYSTEM, S3, GCS or AZURE")),
+            "SWIFT" => {
+                "use type S3 with the endpoint of Swift's s3api middleware and credentials made by `openstack ec2 \
+                 credentials create`"
+            }
+            _ => {
+                return Err(Error::field(
+                    "type",
+                    "is not known: expected FILESYSTEM, S3, GCS, AZURE, COS, ALIYUNOSS or OBS",
+                ));
+            }
         };
         Err(Error::unsupported(format!("type {}", kind.to_ascii_uppercase()), advice))
     }

@@ -4,7 +4,7 @@
 //! type: IN-MEMORY
 //! config:
 //!   max_size: 250MB           memory for subranges; MB and MiB both are 2^20 bytes, as Thanos reads them
-//! subrange_size: 128KiB       what objects are cut into: 4 KiB to 8 MiB
+//! subrange_size: 256KiB       what objects are cut into: 4 KiB to 8 MiB
 //! metadata_size: 16MiB        memory for what is known of objects
 //! attributes_ttl: 24h         how long an object is taken to be what it was
 //! doesnt_exist_ttl: 0s        how long an absent key is remembered; 0s: not at all
@@ -58,12 +58,12 @@ pub struct DiskCacheConfig {
     pub max_bytes: u64,
 }
 
-/// 250 MiB of memory in subranges of 128 KiB, metadata in 16 MiB for a day, no absent keys, no listings, no disk.
+/// 250 MiB of memory in subranges of 256 KiB, metadata in 16 MiB for a day, no absent keys, no listings, no disk.
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
             memory_bytes: 250 << 20,
-            subrange_bytes: 128 << 10,
+            subrange_bytes: 256 << 10,
             metadata_bytes: 16 << 20,
             attributes_ttl: Duration::from_secs(24 * 3600),
             absent_ttl: Duration::ZERO,

@@ -1,4 +1,6 @@
-//! `type: S3`.
+//! `type: S3`, and the types that are reached by its protocol.
+
+mod compatible;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -9,6 +11,7 @@ use object_store::{
 };
 use serde::Deserialize;
 
+pub(super) use self::compatible::{CosSection, ObsSection, OssSection};
 use super::{
     Ignored, Section, count,
     environment::Lookup,
@@ -63,6 +66,8 @@ impl Section for S3Section {}
 
 /// A bucket of S3 or of a service that speaks its protocol.
 pub(super) struct S3 {
+    /// Of the bucket's URL: the service's name.
+    pub(super) scheme: &'static str,
     pub(super) bucket: String,
     endpoint: Endpoint,
     region: String,
@@ -133,6 +138,7 @@ impl S3 {
             credentials.push((Key::StsEndpoint, Secret::new(sts)));
         }
         Ok(Self {
+            scheme: "s3",
             endpoint,
             region,
             credentials,

@@ -585,7 +585,7 @@ async fn run(store: &dyn ObjectStore, step: &Step, fill: u8) -> Result<String, S
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// With budgets that hold everything, some or nothing, and with a disk.
     #[test]

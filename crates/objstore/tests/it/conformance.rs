@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
-use promparquet_objstore::{Bucket, BucketConfig, ErrorKind, OpenFor, process_environment};
+use promparquet_objstore::{
+    Bucket, BucketConfig, Cache, CacheConfig, DiskCacheConfig, ErrorKind, OpenFor, process_environment,
+};
 
 use crate::{assert_fails, noise, s3_server::S3Server};
 
@@ -213,11 +215,31 @@ async fn on_an_s3_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn through_a_cache() {
+    let (server, directory) = (S3Server::start().await, tempfile::tempdir().unwrap());
+    for (memory_bytes, number) in [(1 << 20, 0), (0, 1)] {
+        let disk = DiskCacheConfig { directory: directory.path().join(number.to_string()), max_bytes: 1 << 20 };
+        let config = CacheConfig { memory_bytes, subrange_bytes: 4096, disk: Some(disk), ..CacheConfig::default() };
+        let cache = Cache::open(&config).unwrap();
+        let bucket = Bucket::new(Arc::new(InMemory::new()), "memory://").cached(&cache);
+        conformance(&bucket).await;
+        directories_are_no_objects(&bucket).await;
+        conformance(&server.bucket().cached(&cache)).await;
+        // Below a prefix: the cache of the whole, and one of the part.
+        conformance(&server.bucket().cached(&cache).child("a prefix/100%").unwrap()).await;
+        conformance(&server.bucket().child("a prefix/100%").unwrap().cached(&cache)).await;
+        assert!(cache.statistics().fetches > 10, "nothing was read through it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_the_configured_store() {
     let Some(yaml) = process_environment("PROMPARQUET_TEST_OBJSTORE") else {
         eprintln!("SKIPPED: PROMPARQUET_TEST_OBJSTORE holds no bucket configuration (see testdata/stores)");
         return;
     };
     let config = BucketConfig::from_yaml(&yaml, process_environment).unwrap();
-    conformance(&config.open(OpenFor::Writing).unwrap()).await;
+    let bucket = config.open(OpenFor::Writing).unwrap();
+    conformance(&bucket).await;
+    conformance(&bucket.cached(&Cache::open(&CacheConfig::default()).unwrap())).await;
 }
