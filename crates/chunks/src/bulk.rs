@@ -217,13 +217,6 @@ fn decode_singly<C: SampleCode, const TAIL: bool>(
     done
 }
 
-/// Decodes a sample if it is a common one and not among the last of the data.
-#[inline(always)]
-pub(crate) fn next_common<C: SampleCode>(data: &[u8], cursor: Cursor) -> Option<Cursor> {
-    let (block, word) = block(data, cursor)?;
-    C::decode(block, word, cursor)
-}
-
 /// The bytes in which the next sample begins, and at least 57 of its bits, at the top of a word. None if fewer bytes are
 /// left.
 #[inline(always)]

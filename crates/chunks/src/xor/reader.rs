@@ -16,7 +16,7 @@ use super::window::{Window, read_xor};
 use crate::{
     Encoding,
     bits::BitReader,
-    bulk::{Block, Cursor, SampleCode, decode_common, next_common},
+    bulk::{Block, Cursor, SampleCode, decode_common},
     error::Result,
     sample_count,
     words::{LOADED_BITS, check_end, load, load_wide},
@@ -87,13 +87,7 @@ impl<'a> XorDecoder<'a> {
         let step = match self.total - self.left {
             0 => first(self.data).map(|first| state = first),
             1 => second(self.data, state).map(|second| state = second),
-            _ => match next_common::<XorCode>(self.data, state) {
-                Some(next) => {
-                    state = next;
-                    Ok(())
-                }
-                None => step(self.data, state).map(|next| state = next),
-            },
+            _ => step(self.data, state).map(|next| state = next),
         };
         if let Err(error) = step {
             self.left = 0;
@@ -212,8 +206,12 @@ fn step(data: &[u8], mut cursor: Cursor) -> Result<Cursor> {
     if word >> 63 == 0 {
         cursor.at += 1;
         word <<= 1;
+    } else if word >> 62 == 0b10 {
+        cursor.delta = cursor.delta.wrapping_add(dod(word << 2, 14));
+        cursor.at += 16;
+        word <<= 16;
     } else {
-        let (dod, bits) = changed_interval(data, start, word);
+        let (dod, bits) = wide_dod(data, start, word);
         cursor.delta = cursor.delta.wrapping_add(dod);
         cursor.at += bits;
         word = load(data, cursor.at);
@@ -242,11 +240,10 @@ fn step(data: &[u8], mut cursor: Cursor) -> Result<Cursor> {
     Ok(cursor)
 }
 
-/// The dod, other than 0, at the bit offset `at`, where the bits of `word` are, and how many bits it has.
+/// The dod of more than 14 bits at the bit offset `at`, where the bits of `word` are, and how many bits it has.
 #[inline(never)]
-fn changed_interval(data: &[u8], at: usize, word: u64) -> (i64, usize) {
+fn wide_dod(data: &[u8], at: usize, word: u64) -> (i64, usize) {
     match word.leading_ones() {
-        0 | 1 => (dod(word << 2, 14), 16),
         2 => (dod(word << 3, 17), 20),
         3 => (dod(word << 4, 20), 24),
         _ => (load_wide(data, at + 4).cast_signed(), 68),
