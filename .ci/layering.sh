@@ -28,5 +28,6 @@ never prometheus-queryable "${async[@]}" parquet promparquet-schema prometheus-t
 never promparquet-schema "${async[@]}" parquet serde prometheus-chunks
 never promparquet-objstore parquet promparquet-schema promparquet-shard
 never promparquet-shard promparquet-convert axum tonic clap
+never prometheus-tsdb-query object_store parquet promparquet-schema promparquet-objstore prometheus-promql
 never promparquet-convert promparquet-testkit axum tonic clap
 exit $failed

@@ -47,6 +47,6 @@ pub use postings_table::PostingsTable;
 pub use reader::{AllSeries, IndexReader};
 pub use scanner::{ScanStep, SeriesScanner};
 pub use series::{ChunkMeta, LabelRef, MAX_SERIES_ENTRY_LEN, SeriesDecoder, SeriesEntry, SeriesRef};
-pub use series_refs::SeriesRefs;
+pub use series_refs::{SeriesRefs, SeriesRefsUnion};
 pub use symbols::Symbols;
 pub use writer::IndexWriter;

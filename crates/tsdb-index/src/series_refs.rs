@@ -35,36 +35,9 @@ impl SeriesRefs {
     /// # Errors
     /// `Corrupt` if the list does not ascend.
     pub fn from_postings(postings: &Postings) -> Result<Self> {
-        let mut refs = Vec::with_capacity(postings.len());
-        read_into(postings, &mut refs)?;
-        Ok(Self(refs))
-    }
-
-    /// The series of any of the lists.
-    ///
-    /// # Errors
-    /// `Corrupt` if a list does not ascend.
-    pub fn union<'p>(lists: impl IntoIterator<Item = &'p Postings>) -> Result<Self> {
-        let mut refs = Vec::new();
-        for postings in lists {
-            read_into(postings, &mut refs)?;
-        }
-        // Lists of one label have no series in common, but each begins anew.
-        if !refs.is_sorted_by(|a, b| a < b) {
-            refs.sort_unstable();
-            refs.dedup();
-        }
-        Ok(Self(refs))
-    }
-
-    /// Adds the series of `other`.
-    pub fn add(&mut self, other: &Self) {
-        let in_order = self.0.last().zip(other.0.first()).is_none_or(|(last, first)| last < first);
-        self.0.extend_from_slice(&other.0);
-        if !in_order {
-            self.0.sort_unstable();
-            self.0.dedup();
-        }
+        let mut union = SeriesRefsUnion::default();
+        union.add(postings)?;
+        Ok(union.finish())
     }
 
     /// Keeps the series that `other` has, too.
@@ -98,13 +71,34 @@ impl SeriesRefs {
     }
 }
 
-fn read_into(postings: &Postings, refs: &mut Vec<u32>) -> Result<()> {
-    refs.reserve(postings.len());
-    for series in postings {
-        // Fits: lists hold 32 bits.
-        refs.push(u32::try_from(series?.0).unwrap_or(u32::MAX));
+/// Collects the series of any of several lists, that come one after another.
+#[derive(Clone, Default, Debug)]
+pub struct SeriesRefsUnion(Vec<u32>);
+
+impl SeriesRefsUnion {
+    /// Adds the series of a list.
+    ///
+    /// # Errors
+    /// `Corrupt` if the list does not ascend.
+    pub fn add(&mut self, postings: &Postings) -> Result<()> {
+        self.0.reserve(postings.len());
+        for series in postings {
+            // Fits: lists hold 32 bits.
+            self.0.push(u32::try_from(series?.0).unwrap_or(u32::MAX));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// All that were added.
+    #[must_use]
+    pub fn finish(mut self) -> SeriesRefs {
+        // Lists of one label have no series in common, but each begins anew.
+        if !self.0.is_sorted_by(|a, b| a < b) {
+            self.0.sort_unstable();
+            self.0.dedup();
+        }
+        SeriesRefs(self.0)
+    }
 }
 
 /// The rest of an ascending list, that is asked for ascending references.
@@ -159,17 +153,17 @@ mod tests {
     proptest! {
         #[test]
         fn sets_are_sets(a in refs(), b in refs(), c in refs()) {
-            let (mut both, mut only_a, mut any) = (set(&a), set(&a), set(&a));
+            let (mut both, mut only_a, mut any) = (set(&a), set(&a), SeriesRefsUnion::default());
             both.intersect(&set(&b));
             prop_assert_eq!(&both, &set(&(&a & &b)));
             only_a.subtract(&set(&b));
             prop_assert_eq!(&only_a, &set(&(&a - &b)));
-            any.add(&set(&b));
-            prop_assert_eq!(&any, &set(&(&a | &b)));
-            prop_assert_eq!(SeriesRefs::union([&list(&a), &list(&b), &list(&c)]).unwrap(), set(&(&(&a | &b) | &c)));
+            [&a, &b, &c].into_iter().for_each(|refs| any.add(&list(refs)).unwrap());
+            let (any, all) = (any.finish(), &(&a | &b) | &c);
+            prop_assert_eq!(&any, &set(&all));
             prop_assert_eq!(set(&a).intersects(&list(&b)).unwrap(), !a.is_disjoint(&b));
             let window: Vec<_> = any.window(2, 3).map(|series| series.0).collect();
-            let expected: Vec<_> = (&a | &b).into_iter().skip(2).take(3).map(u64::from).collect();
+            let expected: Vec<_> = all.into_iter().skip(2).take(3).map(u64::from).collect();
             prop_assert_eq!(window, expected);
         }
     }
