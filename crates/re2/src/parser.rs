@@ -472,3 +472,6 @@ fn number(text: &str) -> Option<(u32, &str)> {
     }
     Some((digits.parse().unwrap_or(u32::MAX), after))
 }
+
+#[cfg(test)]
+mod tests;
