@@ -128,13 +128,21 @@ pub(crate) fn write_changed(writer: &mut BitWriter, xor: u64, window: &mut Windo
 /// Corrupt if the data end within it, or a window is wider than a word.
 #[inline]
 pub(crate) fn read_xor(reader: &mut BitReader<'_>, previous: u64, window: &mut Window) -> Result<u64> {
-    if !reader.read_bit()? {
+    let word = reader.peek();
+    if word >> 63 == 0 {
+        reader.skip(1)?;
         return Ok(previous);
     }
-    if reader.read_bit()? {
-        let bit = reader.position();
-        let (leading, width) = (reader.read_bits(5)?, reader.read_bits(6)?);
-        *window = Window::from_stored(leading, width).ok_or_else(|| bad_window(bit, leading, width))?;
+    if word >> 62 == 0b11 {
+        let bit = reader.position() as usize;
+        reader.skip(13)?;
+        *window = Window::from_word(word << 2, bit + 2)?;
+    } else if window.width() <= 54 {
+        // All of it is in the word, or the data end within it.
+        reader.skip(2 + window.width())?;
+        return Ok(previous ^ window.place(word << 2));
+    } else {
+        reader.skip(2)?;
     }
     Ok(previous ^ reader.read_bits(window.width())? << window.trailing())
 }
