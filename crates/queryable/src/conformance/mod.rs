@@ -111,3 +111,6 @@ macro_rules! demand {
     };
 }
 use demand;
+
+#[cfg(test)]
+mod tests;
