@@ -20,8 +20,10 @@ use prometheus_tsdb_index::{ChunkMeta, SeriesRef};
 use promparquet_schema::{CHUNKS_SCHEMA_ROOT, Column, DataColumns, cell};
 
 use crate::{
+    chunk_reads::read_chunks,
     control::Control,
     error::{CellTooLargeSnafu, Error, InternalSnafu},
+    memory::Memory,
     options::Options,
     output::Output,
     parquet_file::{Compressor, FileColumn, FileWriter, Page, Spill, value_page},
@@ -31,19 +33,61 @@ use crate::{
 /// Most rows in a batch: beyond it nothing is gained.
 const MAX_BATCH_ROWS: usize = 16 << 10;
 
-/// How memory is shared between the stages.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    /// Bytes of chunks in a batch, as they are in the source.
-    pub(crate) batch_bytes: u64,
-    /// Most batches that are encoded or wait for their turn, at least 1.
-    pub(crate) batches_in_flight: usize,
-    /// Bytes of finished pages that wait in memory for the end of the row group.
-    pub(crate) spill_after_bytes: usize,
-}
-
 /// Batches that a worker may be ahead of the file, for each worker.
 const BATCHES_AHEAD: usize = 2;
+
+/// A batch is held as read, as placed into cells, which may have room for twice as much, and as pages.
+const COPIES_OF_BATCH: u64 = 4;
+/// What is known of a chunk while it is read, beside its bytes.
+const CHUNK_WEIGHT: u64 = 160;
+/// What an index holds of a chunk, a label and a series, at most as a rule.
+const INDEX_BYTES: [u64; 3] = [20, 10, 32];
+
+/// Bytes of memory that a batch takes while it is made, about.
+fn weight(rows: &Rows, of: Range<usize>) -> u64 {
+    let (bytes, chunks) = of.fold((0_u64, 0_u64), |(bytes, chunks), row| {
+        (bytes.saturating_add(rows.bytes(row)), chunks.saturating_add(rows.chunks(row)))
+    });
+    bytes.saturating_mul(COPIES_OF_BATCH).saturating_add(chunks.saturating_mul(CHUNK_WEIGHT))
+}
+
+/// What is known of the batches before any is made: of all shards, the most.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Weights {
+    /// Bytes of chunks in a shard.
+    pub(crate) bytes: u64,
+    /// Weight of a single batch.
+    pub(crate) heaviest: u64,
+    /// Batches in a row group.
+    pub(crate) batches_of_group: usize,
+    /// Bytes of the index that are about the series of a batch.
+    pub(crate) index_bytes: usize,
+}
+
+impl Weights {
+    /// Those of `shards`, whose batches are cut at `batch_bytes`.
+    pub(crate) fn of(rows: &Rows, shards: &[ShardRows], batch_bytes: u64) -> Self {
+        let [of_chunk, of_label, of_series] = INDEX_BYTES;
+        let of_series = of_series.saturating_add(of_label.saturating_mul(rows.most_labels.into()));
+        let mut all = Self::default();
+        for shard in shards {
+            all.bytes = all.bytes.max(shard.rows().map(|row| rows.bytes(row)).sum());
+            let mut batches = 0;
+            for batch in cut_batches(rows, shard, batch_bytes) {
+                batches += 1;
+                all.batches_of_group = all.batches_of_group.max(batches);
+                all.heaviest = all.heaviest.max(batch.weight);
+                let chunks: u64 = batch.rows.clone().map(|row| rows.chunks(row)).sum();
+                let index = chunks.saturating_mul(of_chunk).saturating_add(of_series * batch.rows.len() as u64);
+                all.index_bytes = all.index_bytes.max(usize::try_from(index).unwrap_or(usize::MAX));
+                if batch.ends_group_of.is_some() {
+                    batches = 0;
+                }
+            }
+        }
+        all
+    }
+}
 
 pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> Result<MergeCounts, Error> {
     let ShardJob { source, rows, shard, data_columns, options, control } = job;
@@ -56,10 +100,11 @@ pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> R
     for (position, (_, i)) in order.iter().enumerate() {
         position_of[*i as usize] = position;
     }
-    let spill = Spill { after_bytes: memory.spill_after_bytes, dir: &options.temp_dir };
+    let spill = Spill { after_bytes: memory.chunk_pages, dir: &options.temp_dir };
     let mut file = FileWriter::new(output, CHUNKS_SCHEMA_ROOT, columns, &[], data_columns, spill)?;
     let batches = cut_batches(rows, shard, memory.batch_bytes);
-    let job = Job { source, rows, data_columns, options, position_of: &position_of };
+    let waste_bytes = memory.waste_bytes;
+    let job = Job { source, rows, data_columns, options, position_of: &position_of, waste_bytes };
     let mut counts = MergeCounts::default();
     let mut append = |batch: &Batch, done: Encoded| -> Result<(), Error> {
         for (column, pages) in done.columns.into_iter().enumerate() {
@@ -75,13 +120,13 @@ pub(crate) fn write(job: ShardJob<'_>, memory: Memory, output: &mut Output) -> R
         Ok(())
     };
     if options.read_concurrency.get() == 1 {
-        let mut worker = Worker::new(job)?;
+        let mut worker = Worker::new(job, memory.batch_bytes)?;
         for batch in &batches {
             control.check()?;
             append(batch, worker.encode(batch.rows.clone())?)?;
         }
     } else {
-        in_parallel(job, &batches, memory.batches_in_flight, control, append)?;
+        in_parallel(job, &batches, memory, control, append)?;
     }
     file.finish()?;
     Ok(counts)
@@ -92,21 +137,23 @@ struct Batch {
     rows: Range<usize>,
     /// If the row group ends here, how many rows it has.
     ends_group_of: Option<u64>,
+    weight: u64,
 }
 
 fn cut_batches(rows: &Rows, shard: &ShardRows, batch_bytes: u64) -> Vec<Batch> {
     let mut batches = Vec::new();
+    let batch = |of: Range<usize>, ends_group_of| Batch { weight: weight(rows, of.clone()), rows: of, ends_group_of };
     for group in &shard.row_groups {
         let (mut start, mut bytes) = (group.start, 0_u64);
         for row in group.clone() {
             let of_row = rows.bytes(row);
             if row > start && (bytes + of_row > batch_bytes || row - start == MAX_BATCH_ROWS) {
-                batches.push(Batch { rows: start..row, ends_group_of: None });
+                batches.push(batch(start..row, None));
                 (start, bytes) = (row, 0);
             }
             bytes += of_row;
         }
-        batches.push(Batch { rows: start..group.end, ends_group_of: Some(group.len() as u64) });
+        batches.push(batch(start..group.end, Some(group.len() as u64)));
     }
     batches
 }
@@ -120,6 +167,8 @@ struct Job<'a> {
     options: &'a Options,
     /// For each data column its position in the file.
     position_of: &'a [usize],
+    /// Bytes between chunks that are read along with them at a time.
+    waste_bytes: u64,
 }
 
 /// A batch, encoded.
@@ -134,29 +183,39 @@ struct Encoded {
 struct Queue {
     taken: usize,
     appended: usize,
+    /// Weight of the batches that are taken and not yet appended.
+    weight: u64,
     stopped: bool,
 }
 
 fn in_parallel(
     job: Job<'_>,
     batches: &[Batch],
-    most_in_flight: usize,
+    memory: Memory,
     control: &Control,
     mut append: impl FnMut(&Batch, Encoded) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let workers = job.options.read_concurrency.get().min(batches.len()).min(most_in_flight);
-    let in_flight = (BATCHES_AHEAD * workers).min(most_in_flight);
+    let most_weight = memory.batches_weight;
+    let at_once = most_weight / memory.batch_bytes.saturating_mul(COPIES_OF_BATCH).max(1);
+    let workers = job.options.read_concurrency.get().min(batches.len()).min(at_once.max(1) as usize);
+    let in_flight = BATCHES_AHEAD * workers;
     let queue = Mutex::new(Queue::default());
     let changed = Condvar::new();
     let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
     let take = || {
         let mut state = lock();
-        while !state.stopped && state.taken < batches.len() && state.taken >= state.appended + in_flight {
+        // The next batch to be appended is never held up.
+        let must_wait = |state: &Queue| {
+            let weight = batches.get(state.taken).map_or(0, |batch| state.weight.saturating_add(batch.weight));
+            state.taken > state.appended && (state.taken >= state.appended + in_flight || weight > most_weight)
+        };
+        while !state.stopped && state.taken < batches.len() && must_wait(&state) {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.stopped || state.taken == batches.len() {
             return None;
         }
+        state.weight = state.weight.saturating_add(batches[state.taken].weight);
         state.taken += 1;
         Some(state.taken - 1)
     };
@@ -173,13 +232,16 @@ fn in_parallel(
             scope.spawn(move || {
                 // A worker that panics never sends its batch, for which all others would wait.
                 let panicked = OnDrop(stop);
-                work(job, batches, take, &sender);
+                work(job, memory.batch_bytes, batches, take, &sender);
                 std::mem::forget(panicked);
             });
         }
         drop(sender);
         append_in_order(batches, control, &receiver, &mut append, || {
-            lock().appended += 1;
+            let mut state = lock();
+            state.weight = state.weight.saturating_sub(batches[state.appended].weight);
+            state.appended += 1;
+            drop(state);
             changed.notify_all();
         })
     })
@@ -196,11 +258,12 @@ impl<F: Fn()> Drop for OnDrop<F> {
 
 fn work(
     job: Job<'_>,
+    batch_bytes: u64,
     batches: &[Batch],
     take: impl Fn() -> Option<usize>,
     done: &Sender<(usize, Result<Encoded, Error>)>,
 ) {
-    let mut worker = Worker::new(job);
+    let mut worker = Worker::new(job, batch_bytes);
     while let Some(number) = take() {
         let result = match &mut worker {
             Ok(worker) => worker.encode(batches[number].rows.clone()),
@@ -244,6 +307,7 @@ struct Worker<'a> {
     merger: SeriesMerger,
     compressor: Compressor,
     columns: Vec<Cells>,
+    batch_bytes: u64,
 }
 
 /// A chunk of the batch and the row that it belongs to.
@@ -255,7 +319,7 @@ struct Wanted {
 }
 
 impl<'a> Worker<'a> {
-    fn new(job: Job<'a>) -> Result<Self, Error> {
+    fn new(job: Job<'a>, batch_bytes: u64) -> Result<Self, Error> {
         let merger = SeriesMerger::new(MergeOptions {
             range: job.source.range,
             borders: Some(Borders { first: job.data_columns.min_time(), every_ms: job.data_columns.duration_ms() }),
@@ -264,13 +328,14 @@ impl<'a> Worker<'a> {
         });
         let compressor = Compressor::new(job.options.chunks_compression)?;
         let columns = job.position_of.iter().map(|_| Cells::default()).collect();
-        Ok(Self { job, merger, compressor, columns })
+        Ok(Self { job, merger, compressor, columns, batch_bytes })
     }
 
     fn encode(&mut self, rows: Range<usize>) -> Result<Encoded, Error> {
         let source = self.job.source;
         let wanted = self.wanted(rows.clone())?;
-        let raw = read_chunks(source, &wanted)?;
+        let bytes: u64 = rows.clone().map(|row| self.job.rows.bytes(row)).sum();
+        let raw = read_wanted(source, &wanted, bytes.saturating_add(self.job.waste_bytes))?;
         let mut next = 0;
         let mut chunks = Vec::new();
         for row in rows {
@@ -309,6 +374,11 @@ impl<'a> Worker<'a> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for cells in &mut self.columns {
             columns.push(cells.take_pages(page_bytes, &mut self.compressor)?);
+        }
+        // What one column has room for after a long batch, and another after the next, must not add up.
+        let room = self.columns.iter().map(|cells| cells.data.capacity() as u64).fold(0, u64::saturating_add);
+        if room > bytes.max(self.batch_bytes).saturating_mul(2) || bytes > self.batch_bytes {
+            self.columns.iter_mut().for_each(|cells| *cells = Cells::default());
         }
         Ok(Encoded { columns, counts: self.merger.take_counts() })
     }
@@ -351,17 +421,17 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The chunks' bytes, in the order of `wanted`.
-fn read_chunks(source: &Source<'_>, wanted: &[Wanted]) -> Result<Vec<RawChunk>, Error> {
+/// The chunks' bytes, in the order of `wanted`; about `most_bytes` are read at a time.
+fn read_wanted(source: &Source<'_>, wanted: &[Wanted], most_bytes: u64) -> Result<Vec<RawChunk>, Error> {
     if let [block] = source.blocks {
         let refs: Vec<_> = wanted.iter().map(|w| ChunkRef(w.meta.reference)).collect();
-        return block.read_chunks(&refs).map_err(Error::from);
+        return read_chunks(block, &refs, most_bytes);
     }
     let mut raw = vec![RawChunk::default(); wanted.len()];
     for (number, block) in source.blocks.iter().enumerate() {
         let of_block = || wanted.iter().enumerate().filter(|(_, w)| w.part.block as usize == number);
         let refs: Vec<_> = of_block().map(|(_, w)| ChunkRef(w.meta.reference)).collect();
-        let chunks = block.read_chunks(&refs)?;
+        let chunks = read_chunks(block, &refs, most_bytes)?;
         for ((place, _), chunk) in of_block().zip(chunks) {
             raw[place] = chunk;
         }

@@ -11,14 +11,14 @@ use std::{
 use bytes::Bytes;
 use prometheus_model::TimeRange;
 use prometheus_tsdb_block::{BlockReader, MergeCounts, MergedSymbols};
-use promparquet_objstore::Bucket;
+use promparquet_objstore::{Bucket, Upload};
 use promparquet_schema::{DataColumns, chunks_file, labels_file};
 use tokio::runtime::Handle;
 
 use crate::{
-    chunks_file::Memory,
     control::Control,
-    error::{Error, ErrorKind, InternalSnafu, MemorySnafu, TooManyDataColumnsSnafu},
+    error::{Error, ErrorKind, InternalSnafu, TooManyDataColumnsSnafu},
+    memory::{Budget, Memory, label_pairs},
     options::Options,
     output::Output,
     report::{ChunkCounts, Report, ShardReport, peak_memory_bytes},
@@ -27,18 +27,6 @@ use crate::{
 
 /// Most data columns: a year of hours, or twenty of days.
 const MAX_DATA_COLUMNS: u64 = 8784;
-/// What the process needs besides what is planned for.
-const BASE_MEMORY_BYTES: usize = 24 << 20;
-/// Least memory for what waits between the stages.
-const LEAST_PIPELINE_BYTES: usize = 16 << 20;
-/// A batch is held as read, as placed into cells, and as pages.
-const COPIES_OF_BATCH: usize = 3;
-/// Bounds of a batch. Pages end where a batch does, hence its size must follow from nothing but the layout that was asked
-/// for: neither from the number of threads nor from the memory that is left. Two of the largest fit into the least
-/// memory.
-const LEAST_BATCH_BYTES: usize = 64 << 10;
-const MOST_BATCH_BYTES: usize = 2 << 20;
-
 /// Converts blocks to shards in `bucket`, named as [`Options::name`] says.
 ///
 /// Several blocks are merged: each series becomes one row, overlapping chunks are merged by sample, and of samples with
@@ -80,9 +68,12 @@ fn convert_blocking(
     options.validate()?;
     control.begin();
     control.check()?;
+    let mut budget = Budget::new(options);
+    budget.take_symbols(blocks)?;
     let symbols = MergedSymbols::new(blocks)?;
-    let source = Source { blocks, symbols: &symbols, range: range.unwrap_or(TimeRange::ALL) };
-    let rows = Rows::collect(&source, options, control)?;
+    let label_pairs = blocks.iter().map(label_pairs).sum::<Result<u64, Error>>()?;
+    let source = Source { blocks, symbols: &symbols, label_pairs, range: range.unwrap_or(TimeRange::ALL) };
+    let rows = Rows::collect(&source, options, control, &mut budget)?;
     control.set_series_total(rows.len() as u64);
     let mut report = Report { series_in: rows.series_in, ..Report::default() };
     if let Some(data_columns) = data_columns(&source, &rows, options)? {
@@ -92,7 +83,7 @@ fn convert_blocking(
             rows: &rows,
             data_columns,
             options,
-            memory: plan_memory(&source, &rows, data_columns, options)?,
+            memory: budget.plan(&source, &rows, &shards, data_columns, options, bucket)?,
             control,
             bucket,
             runtime,
@@ -133,31 +124,6 @@ fn data_columns(source: &Source<'_>, rows: &Rows, options: &Options) -> Result<O
         .into());
     }
     Ok(Some(DataColumns::new(covered, duration_ms)?))
-}
-
-/// Shares the budget between what grows with the number of series and what waits between the stages.
-fn plan_memory(
-    source: &Source<'_>,
-    rows: &Rows,
-    data_columns: DataColumns,
-    options: &Options,
-) -> Result<Memory, Error> {
-    let mut fixed = BASE_MEMORY_BYTES + source.symbols.memory_size() + rows.memory_size();
-    for block in source.blocks {
-        fixed += block.symbols()?.memory_size();
-    }
-    let page_bytes = options.chunk_page_bytes.get() as usize;
-    // A few pages of each column, so that the last one of a batch is not much smaller than the others.
-    let wanted = (data_columns.count() as usize).saturating_mul(4).saturating_mul(page_bytes);
-    let batch_bytes = wanted.clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES.max(page_bytes));
-    let least = LEAST_PIPELINE_BYTES.max(COPIES_OF_BATCH * batch_bytes);
-    let (needed, allowed) = (fixed + least, options.memory_bytes.get());
-    if needed > allowed {
-        return Err(MemorySnafu { what: "the series of the blocks", needed, allowed }.build().into());
-    }
-    let pipeline = (allowed - fixed) / options.write_concurrency.get();
-    let batches_in_flight = (pipeline / 2 / COPIES_OF_BATCH / batch_bytes).max(1);
-    Ok(Memory { batch_bytes: batch_bytes as u64, batches_in_flight, spill_after_bytes: pipeline / 4 })
 }
 
 type ShardResult = Result<(ShardReport, MergeCounts), Error>;
@@ -219,12 +185,14 @@ impl Conversion<'_> {
         let Self { source, rows, data_columns, options, memory, control, .. } = *self;
         let job = ShardJob { source, rows, shard, data_columns, options, control };
         let labels = || {
-            self.write_file(&labels_file(&options.name, number), |output| {
-                crate::labels_file::write(job, memory.spill_after_bytes, output)
+            let upload = self.bucket.upload(&labels_file(&options.name, number))?;
+            self.write_file(upload.within(memory.labels_upload, 0), |output| {
+                crate::labels_file::write(job, memory.label_pages, output)
             })
         };
         let chunks = || {
-            self.write_file(&chunks_file(&options.name, number), |output| {
+            let upload = self.bucket.upload(&chunks_file(&options.name, number))?;
+            self.write_file(upload.within(memory.chunks_upload, memory.chunks_file_bytes), |output| {
                 crate::chunks_file::write(job, memory, output)
             })
         };
@@ -254,9 +222,13 @@ impl Conversion<'_> {
     }
 
     /// Uploads what `write` writes; the file is visible only if all of it succeeded. Returns its length too.
-    fn write_file<T>(&self, key: &str, write: impl FnOnce(&mut Output) -> Result<T, Error>) -> Result<(T, u64), Error> {
+    fn write_file<T>(
+        &self,
+        upload: Upload,
+        write: impl FnOnce(&mut Output) -> Result<T, Error>,
+    ) -> Result<(T, u64), Error> {
         let _runtime = self.runtime.enter();
-        let upload = Arc::new(Mutex::new(self.bucket.upload(key)?));
+        let upload = Arc::new(Mutex::new(upload));
         let (to, runtime) = (Arc::clone(&upload), self.runtime.clone());
         let mut output = Output::new(move |bytes| {
             let mut upload = to.lock().unwrap_or_else(PoisonError::into_inner);

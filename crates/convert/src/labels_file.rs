@@ -24,7 +24,7 @@ use crate::{
 /// False positives of a bloom filter; about ten bits for each value, as in `parquet-go`.
 const BLOOM_FILTER_FPP: f64 = 0.01;
 
-/// Pages wait in memory beyond `spill_after_bytes` on disk.
+/// Writes it; beyond `spill_after_bytes`, pages wait on disk.
 pub(crate) fn write(job: ShardJob<'_>, spill_after_bytes: usize, output: &mut Output) -> Result<(), Error> {
     let ShardJob { source, rows, shard, data_columns, options, control } = job;
     let compression = options.labels_compression;

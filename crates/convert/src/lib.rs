@@ -1,5 +1,6 @@
 //! Prometheus TSDB blocks to Parquet shards, and back.
 
+mod chunk_reads;
 mod chunks_file;
 mod control;
 mod convert;
@@ -8,6 +9,7 @@ mod error;
 mod export;
 mod labels_file;
 mod marker;
+mod memory;
 mod options;
 mod output;
 mod parquet_file;

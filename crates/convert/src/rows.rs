@@ -12,11 +12,10 @@ use promparquet_schema::DataColumns;
 use crate::{
     control::Control,
     error::{Error, LastMillisecondSnafu, TooManyLabelsSnafu},
+    memory::{Budget, expected_series},
     options::Options,
 };
 
-/// Read at once from each index.
-const INDEX_WINDOW_BYTES: u64 = 1 << 20;
 /// Taken for the size of a chunk where positions do not tell.
 const TYPICAL_CHUNK_BYTES: u64 = 256;
 /// Rows whose labels are read at once.
@@ -24,11 +23,16 @@ pub(crate) const LABEL_BATCH_ROWS: usize = 2048;
 /// Series between two looks at the caller's wish to cancel.
 const CANCEL_EVERY: u64 = 4096;
 
+/// What a budget is too small for.
+const WHAT: &str = "the series of the blocks";
+
 /// The blocks of one conversion, read as one.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) blocks: &'a [BlockReader],
     pub(crate) symbols: &'a MergedSymbols<'a>,
+    /// Different pairs of label name and value, counted in each block.
+    pub(crate) label_pairs: u64,
     /// Only samples in this range are converted.
     pub(crate) range: TimeRange,
 }
@@ -40,9 +44,11 @@ struct Row {
     parts: u32,
     /// Bytes of chunks in the source, about.
     bytes: u32,
+    /// How many chunks.
+    chunks: u32,
 }
 
-/// All rows, sorted. About twenty bytes each.
+/// All rows, sorted. About thirty bytes each.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     rows: Vec<Row>,
@@ -53,6 +59,9 @@ pub(crate) struct Rows {
     is_name: Vec<bool>,
     /// Series of all blocks.
     pub(crate) series_in: u64,
+    /// Labels of all rows, and the most that one has.
+    pub(crate) labels: u64,
+    pub(crate) most_labels: u32,
 }
 
 /// What the writers of a shard's two files have in common.
@@ -143,12 +152,28 @@ impl Source<'_> {
 }
 
 impl Rows {
-    /// Finds the series with a sample in range and sorts them.
-    pub(crate) fn collect(source: &Source<'_>, options: &Options, control: &Control) -> Result<Self, Error> {
+    /// Finds the series with a sample in range and sorts them; takes their memory from `budget`.
+    pub(crate) fn collect(
+        source: &Source<'_>,
+        options: &Options,
+        control: &Control,
+        budget: &mut Budget,
+    ) -> Result<Self, Error> {
         let sort_names: Vec<Option<u32>> = options.sort_labels.iter().map(|l| source.symbols.find(l)).collect();
         let mut rows = Self { is_name: vec![false; source.symbols.len()], ..Self::default() };
         let mut keys: Vec<u32> = Vec::new();
-        let mut series = MergedSeries::new(source.blocks, source.symbols, INDEX_WINDOW_BYTES)?;
+        budget.take(WHAT, rows.is_name.len())?;
+        let expected = source.blocks.iter().map(expected_series).fold(0, usize::saturating_add);
+        let of_row = size_of::<Row>() + size_of::<SeriesPart>() + size_of::<u32>() * sort_names.len();
+        // Sorting takes the order and another copy of the rows for a while.
+        let of_sort = size_of::<u32>() + size_of::<Row>();
+        let before = *budget;
+        budget.take(WHAT, expected.saturating_mul(of_row + of_sort))?;
+        rows.rows.reserve_exact(expected);
+        rows.parts.reserve_exact(expected);
+        keys.reserve_exact(expected.saturating_mul(sort_names.len()));
+        let window_bytes = budget.window_bytes(source.blocks.len());
+        let mut series = MergedSeries::new(source.blocks, source.symbols, window_bytes)?;
         let mut previous: Vec<LabelRef> = Vec::new();
         // Whether the last row is that of `previous`.
         let mut is_row = false;
@@ -158,6 +183,11 @@ impl Rows {
             rows.series_in += 1;
             if rows.series_in.is_multiple_of(CANCEL_EVERY) {
                 control.check()?;
+                // The blocks' meta said less.
+                if rows.parts.len() > expected {
+                    *budget = before;
+                    budget.take(WHAT, rows.parts.len().saturating_mul(3 * of_row + of_sort))?;
+                }
             }
             // Faulty writers give the same labels twice in a row; that is one series.
             if series.labels() != previous.as_slice() {
@@ -167,7 +197,7 @@ impl Rows {
             }
             let first_part = rows.parts.len();
             let mut certain = false;
-            let mut bytes = 0_u64;
+            let (mut bytes, mut chunk_count) = (0_u64, 0_usize);
             undecided.clear();
             for (part, chunks) in series.parts() {
                 let size = &mut sizes[part.block as usize];
@@ -191,6 +221,7 @@ impl Rows {
                 }
                 if concerned {
                     bytes += size.of_series(chunks);
+                    chunk_count += chunks.len();
                     rows.parts.push(part);
                 }
             }
@@ -200,16 +231,20 @@ impl Rows {
                 continue;
             }
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let chunks = u32::try_from(chunk_count).unwrap_or(u32::MAX);
             if let Some(row) = rows.rows.last_mut().filter(|_| is_row) {
                 row.parts += parts as u32;
                 row.bytes = row.bytes.saturating_add(bytes);
+                row.chunks = row.chunks.saturating_add(chunks);
                 continue;
             }
             for (part, _) in series.parts() {
                 sizes[part.block as usize].row = Some(rows.rows.len());
             }
-            rows.rows.push(Row { first_part: first_part as u32, parts: parts as u32, bytes });
+            rows.rows.push(Row { first_part: first_part as u32, parts: parts as u32, bytes, chunks });
             is_row = true;
+            rows.labels += previous.len() as u64;
+            rows.most_labels = rows.most_labels.max(previous.len() as u32);
             for label in &previous {
                 rows.is_name[label.name as usize] = true;
             }
@@ -222,6 +257,10 @@ impl Rows {
             size.finish(block.chunks().segment_sizes(), &mut rows.rows);
         }
         rows.sort(&keys, sort_names.len());
+        rows.rows.shrink_to_fit();
+        rows.parts.shrink_to_fit();
+        *budget = before;
+        budget.take(WHAT, rows.memory_size())?;
         Ok(rows)
     }
 
@@ -250,9 +289,9 @@ impl Rows {
         used
     }
 
-    /// Bytes that this holds.
-    pub(crate) fn memory_size(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.parts.capacity() * size_of::<SeriesPart>() + self.is_name.len()
+    /// Bytes that this holds, but for the label names.
+    fn memory_size(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>() + self.parts.capacity() * size_of::<SeriesPart>()
     }
 
     /// Where the series of a row occurs.
@@ -264,6 +303,11 @@ impl Rows {
     /// Bytes of chunks of a row in the source, about.
     pub(crate) fn bytes(&self, row: usize) -> u64 {
         self.rows[row].bytes.into()
+    }
+
+    /// How many chunks a row has in the source.
+    pub(crate) fn chunks(&self, row: usize) -> u64 {
+        self.rows[row].chunks.into()
     }
 
     /// Cuts the rows into shards and row groups.

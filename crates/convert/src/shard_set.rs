@@ -15,13 +15,18 @@ const OPEN_CONCURRENCY: usize = 8;
 /// Opens the first `shards` shards of the set `name`, or all that the bucket has. Of those found, none may be missing
 /// before the last.
 pub(crate) async fn open_all(bucket: &Bucket, name: &str, shards: Option<u32>) -> Result<Vec<Shard>, Error> {
-    let count = match shards {
-        Some(count) => count,
-        None => count(bucket, name).await?,
-    };
+    let count = count_shards(bucket, name, shards).await?;
     // Boxed, because closures over borrows in `buffered` defeat the compiler's proof that the future is `Send`.
     let opened: Vec<_> = (0..count).map(|index| Box::pin(Shard::open(bucket, name, index))).collect();
     Ok(stream::iter(opened).buffered(OPEN_CONCURRENCY).try_collect().await?)
+}
+
+/// How many shards there are: `shards` if that is known.
+pub(crate) async fn count_shards(bucket: &Bucket, name: &str, shards: Option<u32>) -> Result<u32, Error> {
+    match shards {
+        Some(count) => Ok(count),
+        None => count(bucket, name).await,
+    }
 }
 
 async fn count(bucket: &Bucket, name: &str) -> Result<u32, Error> {

@@ -23,6 +23,15 @@ pub const DEFAULT_PART_SIZE: usize = 16 << 20;
 /// Bytes that are under way at a time, unless a single part is larger.
 const MAX_BYTES_IN_FLIGHT: usize = 64 << 20;
 
+/// Parts that are under way at a time.
+const MAX_IN_FLIGHT: usize = 4;
+
+/// What most services take as the smallest part but the last.
+const LEAST_PART_SIZE: usize = 5 << 20;
+
+/// The same for local files, where a part costs a few system calls.
+const LEAST_LOCAL_PART_SIZE: usize = 1 << 20;
+
 /// The most parts that S3 and GCS allow. (Azure allows 50,000.)
 const MAX_PARTS: u64 = 10_000;
 
@@ -35,11 +44,12 @@ const COPY_BELOW: usize = 64 << 10;
 pub(crate) struct Transfer {
     part_size: usize,
     max_parts: u64,
+    in_flight: usize,
 }
 
 impl Default for Transfer {
     fn default() -> Self {
-        Self { part_size: DEFAULT_PART_SIZE, max_parts: MAX_PARTS }
+        Self { part_size: DEFAULT_PART_SIZE, max_parts: MAX_PARTS, in_flight: MAX_IN_FLIGHT }
     }
 }
 
@@ -54,13 +64,36 @@ impl Transfer {
     }
 
     fn concurrency(self) -> usize {
-        (MAX_BYTES_IN_FLIGHT / self.part_size).clamp(1, 4)
+        (MAX_BYTES_IN_FLIGHT / self.part_size).clamp(1, self.in_flight)
+    }
+
+    /// The smallest parts that an object of `expected_bytes` can be cut into.
+    fn least_part_size(self, expected_bytes: u64) -> usize {
+        let local = self.max_parts == u64::MAX;
+        let least = if local { LEAST_LOCAL_PART_SIZE } else { LEAST_PART_SIZE };
+        let for_count = usize::try_from(expected_bytes.div_ceil(self.max_parts)).unwrap_or(usize::MAX);
+        // Whoever configured smaller ones knows that they are taken.
+        least.min(self.part_size).max(for_count)
+    }
+
+    /// Memory that an upload needs at least: a part under way, and one that is gathered.
+    fn least_memory(self, expected_bytes: u64) -> usize {
+        self.least_part_size(expected_bytes).saturating_mul(2)
+    }
+
+    /// As many and as large parts as fit, up to what is configured.
+    fn within(self, memory_bytes: usize, expected_bytes: u64) -> Self {
+        let least = self.least_part_size(expected_bytes);
+        let part_size = (memory_bytes / (self.in_flight + 1)).clamp(least, self.part_size.max(least));
+        let in_flight = (memory_bytes / part_size).saturating_sub(1).clamp(1, self.in_flight);
+        Self { part_size, in_flight, ..self }
     }
 }
 
 /// The upload of one object, begun by [`Bucket::upload`].
 ///
-/// Memory is bounded by 64 MiB or one part, whichever is more, and one part besides. Dropping it aborts the upload in
+/// Memory is bounded by 64 MiB or one part, whichever is more, and one part besides; or by what
+/// [`within`](Self::within) was told. Dropping it aborts the upload in
 /// the background where there is a tokio runtime; [`abort`](Self::abort) also says whether that succeeded. A process
 /// that dies leaves parts behind, which a lifecycle rule of the bucket should remove.
 ///
@@ -101,6 +134,21 @@ impl fmt::Debug for Upload {
 impl Upload {
     pub(crate) fn new(bucket: Bucket, path: Path, transfer: Transfer) -> Self {
         Self { bucket, path, transfer, buffer: PutPayloadMut::new(), parts: 0, running: None, spoiled: false }
+    }
+
+    /// The same with at most `memory_bytes` of memory, or [`least_memory`](Self::least_memory) if that is more: with
+    /// smaller parts, then with fewer at a time. `expected_bytes` is how long the object will be at most. To be called
+    /// before anything is written.
+    #[must_use]
+    pub fn within(self, memory_bytes: usize, expected_bytes: u64) -> Self {
+        let transfer = self.transfer.within(memory_bytes, expected_bytes);
+        Self::new(self.bucket.clone(), self.path.clone(), transfer)
+    }
+
+    /// The least memory, in bytes, with which an object of at most `expected_bytes` can be uploaded here.
+    #[must_use]
+    pub fn least_memory(&self, expected_bytes: u64) -> usize {
+        self.transfer.least_memory(expected_bytes)
     }
 
     /// Appends bytes. Waits while as many parts as allowed are under way.

@@ -299,6 +299,8 @@ async fn run_group(
         verify_options.shards = Some(report.shards.len() as u32);
         verify_options.range = group.range;
         verify_options.start_timestamps = options.keep_start_timestamps;
+        verify_options.threads = options.read_concurrency;
+        verify_options.memory_bytes = options.memory_bytes;
         let _watch = Watch::start(format!("{ulid} (verifying)"), Arc::clone(control));
         let verified =
             verify(open().await?, parquet.clone(), options.name, verify_options, Arc::clone(control)).await?;

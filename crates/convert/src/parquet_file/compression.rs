@@ -42,6 +42,19 @@ impl ZstdLevel {
 }
 
 impl Compression {
+    /// Memory of a context that compresses inputs of at most so many bytes, about. The first three levels of zstd count
+    /// as what any thread needs.
+    pub(crate) fn context_bytes(self, most: usize) -> usize {
+        // Tables that the levels have for long inputs; for short ones, they have at most 32 bytes for each of the input.
+        let tables = match self {
+            Self::None | Self::Snappy | Self::Zstd(ZstdLevel(..=3)) => return 0,
+            Self::Zstd(ZstdLevel(..=8)) => 16 << 20,
+            Self::Zstd(ZstdLevel(..=15)) => 96 << 20,
+            Self::Zstd(_) => 800 << 20,
+        };
+        tables.min(most.saturating_mul(32)) + (2 << 20)
+    }
+
     pub(crate) fn codec(self) -> ParquetCompression {
         match self {
             Self::None => ParquetCompression::UNCOMPRESSED,

@@ -36,6 +36,9 @@ impl<'a> Spool<'a> {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.len += bytes.len() as u64;
         if self.memory.len() + bytes.len() <= SPOOL_BYTES {
+            if self.memory.capacity() > SPOOL_BYTES / 4 {
+                self.memory.reserve_exact(SPOOL_BYTES - self.memory.len()); // rather than twice as much
+            }
             self.memory.extend(bytes);
             return Ok(());
         }

@@ -8,6 +8,13 @@ use promparquet_schema::{DataColumns, cell};
 pub(super) struct Row {
     /// Strictly ascending by time.
     pub(super) samples: Vec<Sample>,
+    pub(super) counts: RowCounts,
+}
+
+/// How much a row holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct RowCounts {
+    pub(super) samples: u64,
     pub(super) histograms: u64,
     pub(super) chunks: u64,
 }
@@ -45,7 +52,7 @@ pub(super) fn read_row<'a>(columns: DataColumns, cells: impl Iterator<Item = (u3
                 return Err(format!("{chunk}: not in order of encoding and time"));
             }
             previous = Some((record.encoding, last));
-            row.chunks += 1;
+            row.counts.chunks += 1;
             row.samples.extend(samples);
         }
     }
@@ -53,12 +60,13 @@ pub(super) fn read_row<'a>(columns: DataColumns, cells: impl Iterator<Item = (u3
     if let Some(w) = row.samples.windows(2).find(|w| w[0].timestamp == w[1].timestamp) {
         return Err(format!("two samples at {}", w[0].timestamp));
     }
-    row.histograms = row.samples.iter().filter(|sample| !matches!(sample.value, Value::Float(_))).count() as u64;
+    row.counts.samples = row.samples.len() as u64;
+    row.counts.histograms = row.samples.iter().filter(|sample| !matches!(sample.value, Value::Float(_))).count() as u64;
     Ok(row)
 }
 
 /// The layout's own words: times before the first column belong into it, all others by division.
-fn column_of(columns: DataColumns, t: TimestampMs) -> u64 {
+pub(super) fn column_of(columns: DataColumns, t: TimestampMs) -> u64 {
     if t < columns.min_time() { 0 } else { t.abs_diff(columns.min_time()) / columns.duration_ms() }
 }
 

@@ -148,7 +148,7 @@ async fn convert_from(source: &Bucket, target: &Bucket, options: &Options) -> Re
 #[test]
 fn every_read_of_the_source_may_fail_or_be_short() {
     let mut options = options();
-    options.memory_bytes = NonZeroUsize::new(41 << 20).unwrap();
+    options.memory_bytes = NonZeroUsize::new(48 << 20).unwrap();
     for threads in [1, 2] {
         options.read_concurrency = NonZeroUsize::new(threads).unwrap();
         let whole = runtime().block_on(async {
@@ -263,7 +263,7 @@ fn spilling() -> (MemoryBlock, Options) {
     let block = generated(&BlockSpec::new(30_000).odd_series(false).interval_ms(120_000));
     let mut options = options();
     options.data_column_duration_ms = NonZeroU64::new(600_000).unwrap();
-    options.memory_bytes = NonZeroUsize::new(48 << 20).unwrap();
+    options.memory_bytes = NonZeroUsize::new(66 << 20).unwrap();
     options.chunk_page_bytes = NonZeroU32::new(64 << 10).unwrap();
     options.chunks_compression = promparquet_convert::Compression::None;
     (block, options)
