@@ -118,15 +118,6 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
-    /// Reads a bit.
-    ///
-    /// # Errors
-    /// Corrupt at the end of the data.
-    #[inline]
-    pub(crate) fn read_bit(&mut self) -> Result<bool> {
-        Ok(self.read_bits(1)? != 0)
-    }
-
     /// Reads `n <= 64` bits into the low bits of the result.
     ///
     /// # Errors
