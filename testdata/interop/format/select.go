@@ -27,20 +27,30 @@ import (
 // selectResult is the one JSON line that select prints; benches read it. The other side prints the same.
 type selectResult struct {
 	Side    string        `json:"side"`
-	OpenMS  float64       `json:"open_ms"`
-	Open    traffic       `json:"open"`
+	Open    queryCost     `json:"open"`
 	Queries []queryResult `json:"queries"`
 }
 
-// queryResult is what one query answered and cost; times are medians of the repetitions.
+// queryResult is what one query answered and cost.
 type queryResult struct {
 	Name string `json:"name"`
 	answerSummary
-	// ColdMS includes the opening of the shards, WarmMS does not.
-	ColdMS float64 `json:"cold_ms"`
-	WarmMS float64 `json:"warm_ms"`
+	queryCost
+}
+
+type queryCost struct {
+	// Cold includes the opening of the shards, Warm does not.
+	Cold times `json:"cold"`
+	Warm times `json:"warm"`
 	// Far is what the store saw of one query on open shards, and its wall time with the latency injected.
-	Far *traffic `json:"far,omitempty"`
+	Far *traffic `json:"far"`
+}
+
+// times are milliseconds of one repetition: the median, the shortest, and the average processor time of all threads.
+type times struct {
+	MS      float64 `json:"ms"`
+	LeastMS float64 `json:"least_ms"`
+	CPUMS   float64 `json:"cpu_ms"`
 }
 
 // answerSummary is what both sides must agree on.
@@ -173,7 +183,7 @@ func selectParquet(ctx context.Context, o selectOptions, queries []selectQuery) 
 	}
 	near := newCountingBucket(files, 0)
 	open := func() (*openedShards, error) { return openQueryable(ctx, o, near) }
-	if result.OpenMS, err = median(o.budget, func() error {
+	if result.Open.Warm, err = repeat(o.budget, func() error {
 		shards, err := open()
 		if err == nil {
 			closeShards(shards.shards)
@@ -195,7 +205,8 @@ func selectParquet(ctx context.Context, o selectOptions, queries []selectQuery) 
 			return result, err
 		}
 		defer closeShards(remote.shards)
-		result.Open = far.take(time.Since(start))
+		seen := far.take(time.Since(start))
+		result.Open.Far = &seen
 	}
 	for _, q := range queries {
 		one := queryResult{Name: q.Name}
@@ -210,10 +221,10 @@ func selectParquet(ctx context.Context, o selectOptions, queries []selectQuery) 
 			*want = got
 			return nil
 		}
-		if one.WarmMS, err = median(o.budget, func() error { return answer(kept, &one.answerSummary) }); err != nil {
+		if one.Warm, err = repeat(o.budget, func() error { return answer(kept, &one.answerSummary) }); err != nil {
 			return result, err
 		}
-		if one.ColdMS, err = median(o.budget, func() error {
+		if one.Cold, err = repeat(o.budget, func() error {
 			shards, err := open()
 			if err != nil {
 				return err
@@ -246,7 +257,7 @@ func selectTSDB(ctx context.Context, o selectOptions, queries []selectQuery) (se
 	open := func() (*tsdb.Block, error) {
 		return tsdb.OpenBlock(slog.New(slog.DiscardHandler), dir, chunkenc.NewPool(), nil)
 	}
-	if result.OpenMS, err = median(o.budget, func() error {
+	if result.Open.Warm, err = repeat(o.budget, func() error {
 		block, err := open()
 		if err == nil {
 			err = block.Close()
@@ -269,10 +280,10 @@ func selectTSDB(ctx context.Context, o selectOptions, queries []selectQuery) (se
 			one.answerSummary, err = run(ctx, o, reader, q)
 			return err
 		}
-		if one.WarmMS, err = median(o.budget, func() error { return answer(kept) }); err != nil {
+		if one.Warm, err = repeat(o.budget, func() error { return answer(kept) }); err != nil {
 			return result, err
 		}
-		if one.ColdMS, err = median(o.budget, func() error {
+		if one.Cold, err = repeat(o.budget, func() error {
 			block, err := open()
 			if err != nil {
 				return err
@@ -345,24 +356,49 @@ func run(ctx context.Context, o selectOptions, reader promstorage.Queryable, q s
 	})
 }
 
-// median runs a function once to warm up, then until the budget is spent (at least 3 times, at most 100), and gives the
-// median time in milliseconds.
-func median(budget time.Duration, run func() error) (float64, error) {
+// repeat runs a function once to warm up, then until the budget is spent (at least 3 times, at most 100).
+func repeat(budget time.Duration, run func() error) (times, error) {
 	runtime.GC()
 	if err := run(); err != nil {
-		return 0, err
+		return times{}, err
 	}
-	var times []time.Duration
-	for spent := time.Duration(0); len(times) < 3 || (spent < budget && len(times) < 100); {
+	cpu, err := cpuMilliseconds()
+	if err != nil {
+		return times{}, err
+	}
+	var all []time.Duration
+	for spent := time.Duration(0); len(all) < 3 || (spent < budget && len(all) < 100); {
 		start := time.Now()
 		if err := run(); err != nil {
+			return times{}, err
+		}
+		all = append(all, time.Since(start))
+		spent += all[len(all)-1]
+	}
+	after, err := cpuMilliseconds()
+	slices.Sort(all)
+	return times{milliseconds(all[len(all)/2]), milliseconds(all[0]), (after - cpu) / float64(len(all))}, err
+}
+
+// cpuMilliseconds is the processor time that the threads of this process have used, from Linux's scheduler.
+func cpuMilliseconds() (float64, error) {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return 0, err
+	}
+	total := 0.0
+	for _, thread := range threads {
+		text, err := os.ReadFile(filepath.Join("/proc/self/task", thread.Name(), "schedstat"))
+		if err != nil {
+			continue // it has ended
+		}
+		var nanoseconds float64
+		if _, err := fmt.Sscan(string(text), &nanoseconds); err != nil {
 			return 0, err
 		}
-		times = append(times, time.Since(start))
-		spent += times[len(times)-1]
+		total += nanoseconds / 1e6
 	}
-	slices.Sort(times)
-	return milliseconds(times[len(times)/2]), nil
+	return total, nil
 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
