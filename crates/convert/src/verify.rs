@@ -158,7 +158,7 @@ fn verify_blocking(
         // Footers are bounded to what is left, and count once they are known.
         let mut of_shard = budget;
         let scan_bytes = (LEAST_SCAN_BYTES + budget.left() / 6) as u64;
-        let footer_bytes = (budget.left() as u64 / 32).max(1 << 20);
+        let footer_bytes = (budget.left() as u64 / 16).max(1 << 20);
         let limits = Limits { footer_bytes, scan_bytes, page_bytes: scan_bytes };
         let options = OpenOptions { limits, ..OpenOptions::default() };
         let shard = runtime.block_on(Shard::open_with(bucket, name, index, options))?;
