@@ -157,7 +157,7 @@ fn verify_blocking(
     for index in 0..count {
         // Footers are bounded to what is left, and count once they are known.
         let mut of_shard = budget;
-        let scan_bytes = (LEAST_SCAN_BYTES + budget.left() / 6) as u64;
+        let scan_bytes = (LEAST_SCAN_BYTES + budget.left() / 3) as u64;
         let footer_bytes = (budget.left() as u64 / 16).max(1 << 20);
         let limits = Limits { footer_bytes, scan_bytes, page_bytes: scan_bytes };
         let options = OpenOptions { limits, ..OpenOptions::default() };
@@ -166,7 +166,8 @@ fn verify_blocking(
         let footers = files.iter().map(|file| file.metadata().memory_size() + file.columns().len() * 256).sum();
         of_shard.take("the footers of the shards", footers)?;
         // Rows on their way hold on to pages that the scan has left behind.
-        of_shard.take("pages of the shards", 2 * scan_bytes as usize + threads * LEAST_SHARE_BYTES)?;
+        let pages = scan_bytes as usize / 2 * 3;
+        of_shard.take("pages of the shards", pages + threads * LEAST_SHARE_BYTES)?;
         verifier.share = LEAST_SHARE_BYTES + of_shard.left() / threads;
         let window_bytes = (scan_bytes / 8).min(ScanOptions::default().window_bytes);
         verifier.shard(&shard, window_bytes, control, runtime)?;

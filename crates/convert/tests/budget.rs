@@ -44,7 +44,7 @@ fn allocations_stay_within_the_budget() {
     BlockSpec::new(4000).interval_ms(15_000).write(path("tall")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (name, mib, group_rows) in
-        [("wide", 96, 1_000_000), ("wide", 96, 100), ("tall", 72, 1_000_000), ("tall", 80, 1000), ("tall", 256, 20)]
+        [("wide", 112, 1_000_000), ("wide", 112, 100), ("tall", 72, 1_000_000), ("tall", 80, 1000), ("tall", 256, 20)]
     {
         let delays: &[u64] = if group_rows == 1_000_000 { &[0, 60] } else { &[0] };
         for &delay_ms in delays {
