@@ -6,8 +6,8 @@
 //!
 //! Two decisions make it fast. Each sample is decoded from 16 bytes loaded at its own offset, with one check of bounds.
 //! And the reuse of a window is a branch, with code of its own: the offset of the next sample then depends on the
-//! *predicted* width rather than on a load, so that several samples overlap. Without branches it takes 1.3 to 2.7 times
-//! as long, unless the bits are close to random (see `benches/record/chunk_decode.md`).
+//! *predicted* width rather than on a load, so that several samples overlap. Without branches it takes 1.3 to 3 times as
+//! long (see `benches/record/chunk_decode.md`).
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
