@@ -23,9 +23,8 @@ async fn check(store: &ParquetQueryable, what: &str) {
 /// All variants but those of tombstones hold the same series.
 #[test]
 fn answers_of_the_go_library_from_its_own_files() {
-    let variants = [
-        "default", "2shards", "30m", "snappy", "uncompressed", "smallpages", "sorted", "cortex", "maxcols", "spc40",
-    ];
+    let variants =
+        ["default", "2shards", "30m", "snappy", "uncompressed", "smallpages", "sorted", "cortex", "maxcols", "spc40"];
     runtime().block_on(async {
         for variant in variants {
             let Some(dir) = go(&format!("parquet-{variant}")) else { return };

@@ -41,13 +41,15 @@ fn each_limit() {
         let mut layout = ConvertOptions::default();
         layout.name = NAME.into();
         layout.row_group_rows = std::num::NonZeroU32::new(10).unwrap();
+        let one = converted(series(), layout.clone()).await;
         layout.row_groups_per_shard = std::num::NonZeroU32::new(1);
-        let shards = converted(series(), layout).await;
-        assert_eq!(shards.len(), 2);
+        let two = converted(series(), layout).await;
+        assert_eq!((one.len(), two.len()), (1, 2));
         let matchers = [Matcher::equal("__name__", "up")];
         let ask = async |set: Set, limit| {
             let mut options = Options::default();
             set(&mut options.limits, limit);
+            let shards = if options.limits.shards.is_some() { &two } else { &one };
             let querier = queryable(shards.clone(), options).parquet_querier(TimeRange::ALL).await.unwrap();
             let explain = Explain::default();
             let set = querier.select_explained(&matchers, &SelectHints::new(TimeRange::ALL), &explain);
@@ -91,7 +93,7 @@ fn each_limit() {
         // Questions for labels count rows and bytes too.
         let mut options = Options::default();
         options.limits.rows = exactly(19);
-        let querier = queryable(shards.clone(), options).querier(TimeRange::ALL).await.unwrap();
+        let querier = queryable(two, options).querier(TimeRange::ALL).await.unwrap();
         let error = querier.label_values("i", &matchers, &LabelHints::default()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
         assert_eq!(querier.label_values("i", &[], &LabelHints::default()).await.unwrap().strings.len(), 20);
