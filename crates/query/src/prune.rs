@@ -54,8 +54,8 @@ pub(crate) fn by_bounds(
             continue;
         }
         let may_be_absent = bounds.absent != Some(0);
-        let may_fit = constraint.may_match_within(bounds.min, bounds.max);
-        if !may_fit && !(constraint.matches_absent() && may_be_absent) {
+        let absent_fits = constraint.matches_absent() && may_be_absent;
+        if !absent_fits && !constraint.may_match_within(bounds.min, bounds.max) {
             explain.pages_pruned_by_bounds += 1;
             continue;
         }

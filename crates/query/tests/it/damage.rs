@@ -1,6 +1,6 @@
 //! Damaged shards: a typed error or the right answer, never a panic, never a wrong answer that a checksum could have told.
 
-use std::{sync::Arc, num::NonZeroU32};
+use std::{num::NonZeroU32, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};

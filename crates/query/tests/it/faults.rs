@@ -68,7 +68,7 @@ fn failing_on_every_call() {
                     }
                 }
             }
-            assert!(failed > 5, "{fault:?} failed only {failed} times");
+            assert!(failed >= 5, "{fault:?} failed only {failed} times");
         }
     });
 }

@@ -47,8 +47,7 @@ fn store() -> &'static (tokio::runtime::Runtime, Store) {
             let bucket = Bucket::new(Arc::new(store), "memory://test");
             let shard = Arc::new(Shard::open(&bucket, NAME, 0).await.unwrap());
             let opening = recording.take();
-            let name = "kube_pod_status_qos_class";
-            let is_example = |labels: &Labels| labels.get("__name__") == Some(name) && labels.get("pod").is_some();
+            let is_example = |labels: &Labels| labels.get("pod").is_some_and(|pod| pod.len() > 8) && labels.len() >= 5;
             let example = spec.oracle().map(|(labels, _)| labels).find(is_example).unwrap();
             let data = shard.data_columns();
             let range = TimeRange::new(data.min_time(), data.max_time() + 1).unwrap();
@@ -61,7 +60,7 @@ fn store() -> &'static (tokio::runtime::Runtime, Store) {
 /// The questions of the performance targets, on a smaller block.
 fn questions(store: &Store) -> Vec<(&'static str, Vec<Matcher>, SelectHints)> {
     let value = |label: &str| store.example.get(label).unwrap();
-    let equal = |label: &str| matcher(label, MatchOp::Equal, value(label));
+    let equal = |label: &str| matcher(label, MatchOp::Equal, store.example.get(label).unwrap_or_default());
     let all = SelectHints::new(store.range);
     let last = TimeRange::new(store.range.end() - 1_800_000, store.range.end()).unwrap();
     let name = |op, value: &str| matcher("__name__", op, value);
@@ -71,9 +70,13 @@ fn questions(store: &Store) -> Vec<(&'static str, Vec<Matcher>, SelectHints)> {
     let metric = || vec![name(MatchOp::Equal, "http_request_duration_seconds_bucket")];
     vec![
         ("one series, all its labels", every_label, all.clone()),
-        ("one series, 4 matchers", ["__name__", "namespace", "pod", "qos_class"].map(equal).into(), all.clone()),
+        ("four matchers", ["__name__", "namespace", "pod", "container"].map(equal).into(), all.clone()),
         ("a metric", metric(), all.clone()),
-        ("a metric and a prefix of pods", vec![equal("__name__"), matcher("pod", MatchOp::Regex, &prefix)], all.clone()),
+        (
+            "a metric and a prefix of pods",
+            vec![equal("__name__"), matcher("pod", MatchOp::Regex, &prefix)],
+            all.clone(),
+        ),
         ("a pod, no name", vec![equal("pod")], all.clone()),
         ("text within pods", vec![matcher("pod", MatchOp::Regex, &inside)], all.clone()),
         ("a metric, last half hour", metric(), SelectHints::new(last)),
@@ -86,6 +89,7 @@ fn questions(store: &Store) -> Vec<(&'static str, Vec<Matcher>, SelectHints)> {
 #[test]
 fn ranges_read() {
     let (runtime, store) = store();
+    assert_eq!(store.opening.len(), 2, "{:?}", store.opening);
     let mut text = String::new();
     let shows = |call: &Call| call.to_string().replace(&u64::MAX.to_string(), "end");
     store.opening.iter().for_each(|call| writeln!(text, "open: {}", shows(call)).unwrap());
@@ -94,13 +98,23 @@ fn ranges_read() {
     let queryable = queryable(vec![Arc::clone(&store.shard)], options);
     runtime.block_on(async {
         let querier = queryable.parquet_querier(store.range).await.unwrap();
-        for (what, matchers, hints) in questions(store) {
+        for (n, (what, matchers, hints)) in questions(store).into_iter().enumerate() {
             let explain = Explain::default();
             store.recording.take();
             let series = collect(querier.select_explained(&matchers, &hints, &explain).unwrap()).await.unwrap();
             let calls = store.recording.take();
             let shard = explain.shards().remove(0);
-            writeln!(text, "\n{what}: {} series, {} round trips, {} requests, {} bytes", series.len(), shard.reads.len(), shard.requests(), shard.bytes()).unwrap();
+            writeln!(
+                text,
+                "\n{what}: {} series, {} round trips, {} requests, {} bytes",
+                series.len(),
+                shard.reads.len(),
+                shard.requests(),
+                shard.bytes()
+            )
+            .unwrap();
+            // Round trips are what counts on a far store. Labels and the first chunks are read at the same time.
+            assert!(n > 8 || shard.reads.len() <= 3 && shard.requests() <= 8, "{what}: {shard}");
             let mut told: Vec<_> = Vec::new();
             for read in &shard.reads {
                 write!(text, "  {}:", read.stage).unwrap();
@@ -144,25 +158,4 @@ fn ranges_read() {
     }
     assert_eq!(text.lines().count(), expected.lines().count());
     assert!(store.bucket.to_string().starts_with("memory"));
-}
-
-/// Round trips are what counts on a far store: open, search, labels and chunks.
-#[test]
-fn few_round_trips() {
-    let (runtime, store) = store();
-    assert_eq!(store.opening.len(), 2, "{:?}", store.opening);
-    let mut options = Options::default();
-    options.read_costs = Some(ReadCosts::REMOTE);
-    let queryable = queryable(vec![Arc::clone(&store.shard)], options);
-    runtime.block_on(async {
-        let querier = queryable.parquet_querier(store.range).await.unwrap();
-        for (what, matchers, hints) in questions(store).into_iter().take(8) {
-            let explain = Explain::default();
-            collect(querier.select_explained(&matchers, &hints, &explain).unwrap()).await.unwrap();
-            let shard = explain.shards().remove(0);
-            // Labels and the first chunks are read at the same time.
-            assert!(shard.reads.len() <= 3, "{what}: {shard}");
-            assert!(shard.requests() <= 8, "{what}: {shard}");
-        }
-    });
 }
