@@ -16,6 +16,8 @@ usage: run.sh build                                          build the judges
        run.sh python <file>...                               pyarrow and DuckDB
        run.sh format <argument>...                           the reference judge as it is, e.g. convert
        run.sh tsdb <argument>...                             the block maker and comparer as it is
+       run.sh regex                                          make testdata/regex and the crate re2's tables anew
+       run.sh promql [<argument>...]                         make testdata/promql-parser anew; or the program as it is
        run.sh selftest                                       the judges' own tests, on good and on damaged files
 
 Several blocks are merged by sample; the first given wins where they differ. Flags after -- go to verify. The
@@ -35,6 +37,14 @@ build() {
       return 1
     }
   done
+}
+
+# What the crate promql is tested against; no judge, and the same on every run.
+promql() {
+  if (($# == 0)); then
+    set -- corpus -out "$root/testdata/promql-parser" -scripts "${PROMPARQUET_SHARED:-$root/../shared}/acceptance/promqltest"
+  fi
+  (cd "$here/promql" && go vet ./... && go run . "$@")
 }
 
 # python_bin prints a Python that has the pinned packages; it makes a virtual environment if there is none yet.
@@ -106,6 +116,12 @@ selftest() {
   return "$failed"
 }
 
+# What the crate re2 is tested against, and Go's Unicode tables; no judge, and the same on every run.
+regex() {
+  (cd "$here/regex" && go vet ./... && go run . corpus "$root/testdata/regex" \
+    && go run . tables "$root/crates/re2/src/unicode/tables.rs" && cd "$root" && cargo fmt --package prometheus-re2)
+}
+
 command=${1:-}
 shift || true
 case $command in
@@ -123,6 +139,8 @@ case $command in
     python_check "$@"
     ;;
   format | tsdb) build && "$out/bin/$command" "$@" ;;
+  regex) regex && echo "PASS regex" ;;
+  promql) promql "$@" ;;
   selftest) selftest ;;
   help | -h | --help) usage ;;
   *) usage >&2; exit 2 ;;
