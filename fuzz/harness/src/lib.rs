@@ -13,6 +13,7 @@ mod chunks;
 mod index;
 mod meta;
 mod objstore_yaml;
+mod regex;
 mod segment;
 mod shard;
 mod tombstones;
@@ -37,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("index", index::run),
     ("meta", meta::run),
     ("objstore_yaml", objstore_yaml::run),
+    ("regex", regex::run),
     ("segment", segment::run),
     ("shard_footer", shard::run_footer),
     ("shard_pages", shard::run_pages),

@@ -104,6 +104,25 @@ impl Corpus {
         for name in ["l___name__", "s_data_12", "s_col_indexes", "s_series_hash", "s_data_4294967295"] {
             self.add("cells", name, &[b"\x03", name.as_bytes()])?;
         }
+        let patterns = [
+            "",
+            ".*",
+            "foo|bar|",
+            "^(?:web-.*|db[0-9]+)$",
+            ".*foo.*bar.+",
+            "(?i)straße|k",
+            "(?P<n>a*?)(?:b{2,3}|[^\\w-]+)$",
+            "\\Qa.b\\E\\x{1F600}\\101",
+            "[[:alpha:]\\pN\\P{Greek}]{1,9}",
+            "(?m-s:^a.$)",
+            "\\bfoo\\B.{2,}",
+            "((a?){30}){30}",
+            "(?:(a|b)*c)+",
+            "\\pL{300}",
+        ];
+        for (i, pattern) in patterns.iter().enumerate() {
+            self.add("regex", &i.to_string(), &[&[u8::try_from(pattern.len())?], pattern.as_bytes(), b"foobar"])?;
+        }
         self.add(
             "tombstones",
             "stones",
