@@ -25,6 +25,7 @@ never prometheus-chunks "${async[@]}" parquet serde prometheus-tsdb-index
 never prometheus-tsdb-index "${async[@]}" parquet serde prometheus-chunks
 never prometheus-tsdb-block "${async[@]}" parquet promparquet-schema
 never prometheus-queryable "${async[@]}" parquet promparquet-schema prometheus-tsdb-index
+never prometheus-promql "${async[@]}" parquet serde promparquet-schema promparquet-shard promparquet-query
 never promparquet-schema "${async[@]}" parquet serde prometheus-chunks
 never promparquet-objstore parquet promparquet-schema promparquet-shard
 never promparquet-shard promparquet-convert axum tonic clap

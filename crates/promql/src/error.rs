@@ -1,0 +1,110 @@
+//! What can go wrong with a query.
+
+use std::fmt;
+
+use snafu::Snafu;
+
+use crate::ast::Span;
+
+/// Result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a query is refused.
+pub struct Error(Box<Repr>);
+
+/// What a caller does about an [`Error`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The query is wrong: report it to whoever wrote it. [`Error::parse_errors`] says where.
+    Invalid,
+    /// The query exceeds a limit that the message names: shorten it or raise the limit.
+    LimitExceeded,
+}
+
+/// Something wrong with a query, in the words of Prometheus.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParseError {
+    /// What it is about.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// Line, from 1, and column in bytes, from 1; none for empty input.
+    pub position: Option<(usize, usize)>,
+}
+
+#[derive(Snafu, Debug)]
+#[snafu(visibility(pub(crate)), context(suffix(false)))]
+pub(crate) enum Repr {
+    #[snafu(display("{first}"))]
+    Parse { first: ParseError, others: Vec<ParseError> },
+    #[snafu(display("query of {bytes} bytes is longer than the limit of {limit}"))]
+    TooLong { bytes: usize, limit: usize },
+    #[snafu(display("query nests more than {limit} levels deep at byte {at}"))]
+    TooDeep { at: usize, limit: usize },
+    #[snafu(display("series description stands for more than {limit} values"))]
+    TooManyValues { limit: usize },
+}
+
+impl ParseError {
+    pub(crate) fn new(input: &str, span: Span, message: String) -> Self {
+        let before = input.as_bytes().get(..span.start).unwrap_or(input.as_bytes());
+        let line_breaks = before.iter().filter(|&&b| b == b'\n').count();
+        let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        let position = (!input.is_empty()).then_some((line_breaks + 1, before.len() - line_start + 1));
+        Self { span, message, position }
+    }
+}
+
+impl Error {
+    /// What the caller should do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match *self.0 {
+            Repr::Parse { .. } => ErrorKind::Invalid,
+            Repr::TooLong { .. } | Repr::TooDeep { .. } | Repr::TooManyValues { .. } => ErrorKind::LimitExceeded,
+        }
+    }
+
+    /// All that is wrong with the query, if that is why it is refused. `Display` shows the first.
+    pub fn parse_errors(&self) -> impl Iterator<Item = &ParseError> {
+        let (first, others) = match &*self.0 {
+            Repr::Parse { first, others } => (Some(first), others.as_slice()),
+            _ => (None, [].as_slice()),
+        };
+        first.into_iter().chain(others)
+    }
+}
+
+impl From<Repr> for Error {
+    #[cold]
+    fn from(repr: Repr) -> Self {
+        Self(Box::new(repr))
+    }
+}
+
+/// As Prometheus writes it: `1:5: parse error: unexpected end of input`.
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some((line, column)) => write!(f, "{line}:{column}: parse error: {}", self.message),
+            None => write!(f, "unknown position: parse error: {}", self.message),
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Error {}
