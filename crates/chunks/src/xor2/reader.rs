@@ -303,9 +303,6 @@ impl State {
             let done = decode_common::<Xor2Code>(data, &mut cursor, timestamps, values);
             (self.at, self.timestamp, self.window) = (cursor.at, cursor.timestamp, cursor.window);
             (self.delta, self.baseline) = (cursor.delta, cursor.value);
-            if done > 0 {
-                self.value = self.baseline;
-            }
             (timestamps, values) =
                 (timestamps.get_mut(done..).unwrap_or_default(), values.get_mut(done..).unwrap_or_default());
             // One that is not common, or the end of the data.
