@@ -131,15 +131,16 @@ impl Selection {
         bytes: &mut u64,
     ) -> Result<()> {
         let location = self.block.files().location();
-        progress.is_open = progress.is_open && entry.labels == progress.previous;
-        if entry.labels < progress.previous {
-            return Err(corrupt(
-                location,
-                "series in the order of their labels",
-                format!("series {} too late", reference.0),
-            ));
+        // A label without a value is no label; the symbol of no text is the first, if there is one.
+        let no_value = symbols.find("");
+        let labels = || entry.labels.iter().copied().filter(|label| Some(label.value) != no_value);
+        progress.is_open = progress.is_open && labels().eq(progress.previous.iter().copied());
+        if labels().lt(progress.previous.iter().copied()) {
+            let found = format!("series {} too late", reference.0);
+            return Err(corrupt(location, "series in the order of their labels", found));
         }
-        progress.previous.clone_from(&entry.labels);
+        progress.previous.clear();
+        progress.previous.extend(labels());
         if !self.candidates.fits(&self.block, entry)? {
             return Ok(());
         }

@@ -280,6 +280,33 @@ async fn series_given_twice_are_one() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
+/// So they may be without the labels that have no value. (An input that fuzzing found.)
+#[tokio::test]
+async fn labels_without_value_are_none() {
+    let series = [labels(&[("a", "1")]), labels(&[("a", "1"), ("b", "x")])].map(|labels| (labels, floats(10)));
+    let files = block(&series);
+    let reader = BlockReader::open(Arc::clone(&files) as _).unwrap();
+    assert_eq!(reader.symbols().unwrap().find(""), Some(0));
+    let mut second = 0;
+    let keep = |series: SeriesRef, _: &prometheus_tsdb_index::SeriesEntry| {
+        second = series.byte_offset(reader.layout().version()) as usize;
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    reader.scan_series(1 << 20, keep).unwrap();
+    let mut copy = MemoryBlock::copy_of(&*files).unwrap();
+    let mut index = copy.files_mut()[&BlockFile::Index].to_vec();
+    // length, number of labels, name, value, name, value
+    index[second + 5] = 0;
+    let end = second + 1 + usize::from(index[second]);
+    let crc = crc_fast::crc32_iscsi(&index[second + 1..end]);
+    index[end..end + 4].copy_from_slice(&crc.to_be_bytes());
+    copy.files_mut().insert(BlockFile::Index, index.into());
+    let store = BlockQueryable::open(Arc::new(copy)).await.unwrap();
+    let found = all(&store, &[], &SelectHints::new(TimeRange::ALL)).await.unwrap();
+    let found: Vec<_> = found.iter().map(|s| (s.labels.clone(), s.samples().unwrap())).collect();
+    assert_eq!(found, series[..1]);
+}
+
 /// Any answer to any damaged block is the right one or an error.
 #[tokio::test]
 async fn damage_is_an_error() {
