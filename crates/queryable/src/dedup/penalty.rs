@@ -5,7 +5,7 @@
 //! another replica takes over only where the one that is followed has a gap. Three replicas are two, of which the first
 //! is made of two.
 
-use prometheus_model::{Sample, TimestampMs, Value};
+use prometheus_model::{Sample, TimeRange, TimestampMs, Value};
 
 use crate::{
     error::Result,
@@ -18,15 +18,13 @@ const INITIAL_PENALTY_MS: TimestampMs = 5000;
 
 /// Makes one series of replicas, of which there is one at least. A single replica stays as it is.
 pub(super) fn select(mut replicas: Vec<Series>, adjusts_counters: bool) -> Result<Option<Series>> {
-    let range = replicas.first().map(|first| first.range);
-    let decode = |series: &Series| series.samples();
     let samples = match replicas.as_slice() {
         [] | [_] => return Ok(replicas.pop()),
         [first, ..] if matches!(first.data, SeriesData::Labels) => {
             replicas.truncate(1);
             return Ok(replicas.pop());
         }
-        replicas => replicas.iter().map(decode).collect::<Result<Vec<_>>>()?,
+        replicas => replicas.iter().map(Series::samples).collect::<Result<Vec<_>>>()?,
     };
     let with_samples = samples.iter().filter(|samples| !samples.is_empty()).count();
     if with_samples < 2 {
@@ -34,7 +32,10 @@ pub(super) fn select(mut replicas: Vec<Series>, adjusts_counters: bool) -> Resul
         return Ok(replicas.into_iter().nth(only));
     }
     let data = SeriesData::Samples(dedup(samples, adjusts_counters));
-    Ok(replicas.pop().zip(range).map(|(series, range)| Series { range, data, ..series }))
+    let start = replicas.iter().map(|series| series.range.start()).min();
+    let end = replicas.iter().map(|series| series.range.end()).max();
+    let range = start.zip(end).and_then(|(start, end)| TimeRange::new(start, end).ok());
+    Ok(replicas.pop().map(|series| Series { range: range.unwrap_or(series.range), data, ..series }))
 }
 
 /// Selects among samples of replicas, each ascending in time.

@@ -106,6 +106,23 @@ fn the_first_part_wins() {
     assert!(merge(vec![]).unwrap().is_none());
 }
 
+#[test]
+fn histograms_forget_predecessors_that_are_none_any_more() {
+    let claims = |timestamps: &[i64]| {
+        let histogram =
+            Histogram { counter_reset_hint: CounterResetHint::NotCounterReset, count: 1, ..Histogram::default() };
+        let sample = |t: &i64| Sample { value: Value::Histogram(Box::new(histogram.clone())), ..float(*t, 0.0) };
+        part(SeriesData::Samples(timestamps.iter().map(sample).collect()))
+    };
+    let merged = merge(vec![claims(&[1, 2, 4, 5]), claims(&[2, 3])]).unwrap().unwrap();
+    let samples = merged.samples().unwrap();
+    let unknown = samples.iter().filter(|sample| match &sample.value {
+        Value::Histogram(histogram) => histogram.counter_reset_hint == CounterResetHint::Unknown,
+        _ => false,
+    });
+    assert_eq!((samples.len(), unknown.map(|s| s.timestamp).collect::<Vec<_>>()), (5, vec![1, 3, 4]));
+}
+
 /// A store that fails from some point on, or never answers.
 #[derive(Clone, Debug)]
 struct Troubled {
@@ -114,6 +131,7 @@ struct Troubled {
     kind: ErrorKind,
     /// How many batches were asked for.
     batches: Arc<AtomicUsize>,
+    warns: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -148,7 +166,9 @@ struct TroubledQuerier(Troubled, Box<dyn Querier>);
 impl Querier for TroubledQuerier {
     async fn select(&self, matchers: &[Matcher], hints: &SelectHints) -> Result<Box<dyn SeriesSet>> {
         self.0.at(Step::Select)?;
-        Ok(Box::new(TroubledSet(self.0.clone(), self.1.select(matchers, hints).await?, 0)))
+        let warning = Warning { message: "slow disk".into() };
+        let warnings = if self.0.warns { vec![warning] } else { Vec::new() };
+        Ok(Box::new(TroubledSet(self.0.clone(), self.1.select(matchers, hints).await?, 0, warnings)))
     }
 
     async fn label_names(&self, matchers: &[Matcher], hints: &LabelHints) -> Result<LabelStrings> {
@@ -163,7 +183,7 @@ impl Querier for TroubledQuerier {
 }
 
 #[derive(Debug)]
-struct TroubledSet(Troubled, Box<dyn SeriesSet>, usize);
+struct TroubledSet(Troubled, Box<dyn SeriesSet>, usize, Vec<Warning>);
 
 #[async_trait]
 impl SeriesSet for TroubledSet {
@@ -173,6 +193,10 @@ impl SeriesSet for TroubledSet {
         self.2 += 1;
         self.1.next().await
     }
+
+    fn warnings(&self) -> &[Warning] {
+        &self.3
+    }
 }
 
 fn many(prefix: &str, count: usize) -> SeriesList {
@@ -181,7 +205,7 @@ fn many(prefix: &str, count: usize) -> SeriesList {
 }
 
 fn troubled(fails_at: Step, kind: ErrorKind) -> Troubled {
-    Troubled { inner: memory(many("b", 30), false), fails_at, kind, batches: Arc::default() }
+    Troubled { inner: memory(many("b", 30), false), fails_at, kind, batches: Arc::default(), warns: false }
 }
 
 async fn ask(store: &MergedQueryable) -> Result<(usize, Vec<Warning>)> {
@@ -212,6 +236,14 @@ fn errors_fail_or_become_warnings_but_are_never_lost() {
             assert_eq!(block_on(ask(&tolerant(kind))).unwrap_err().kind(), kind);
         }
     }
+}
+
+#[test]
+fn warnings_are_united() {
+    let warning = || Arc::new(Troubled { warns: true, ..troubled(Step::Batch(100), ErrorKind::Internal) });
+    let store = MergedQueryable::new(vec![warning(), memory(many("a", 10), false), warning()]);
+    let (count, warnings) = block_on(ask(&store)).unwrap();
+    assert_eq!((count, &*warnings), (40, &[Warning { message: "slow disk".into() }][..]));
 }
 
 #[test]
