@@ -24,18 +24,7 @@ use crate::checksums::{crc32c, fix, put_uvarint, uvarint};
 const MOST_STEPS: usize = 20_000;
 
 pub(crate) fn run(input: &[u8]) {
-    let Some((&mode, rest)) = input.split_first() else { return };
-    let bytes = if mode & 4 == 0 {
-        let mut bytes = rest.to_vec();
-        if mode & 1 != 0 {
-            fix_checksums(&mut bytes);
-        }
-        bytes
-    } else {
-        let Ok(bytes) = assemble(&mut Unstructured::new(rest), mode & 2 != 0) else { return };
-        bytes
-    };
-    let bytes = Bytes::from(bytes);
+    let (Some(&mode), Some(bytes)) = (input.first(), bytes_of(input)) else { return };
     let reader = match mode & 2 {
         0 => IndexReader::new(bytes.clone()),
         _ => IndexReader::with_version(bytes.clone(), Version::V1),
@@ -47,6 +36,19 @@ pub(crate) fn run(input: &[u8]) {
             assert!(expected.contains(&error.kind()) && !error.to_string().is_empty(), "{error}");
         }
     }
+}
+
+/// The index of an input.
+pub(crate) fn bytes_of(input: &[u8]) -> Option<Bytes> {
+    let (&mode, rest) = input.split_first()?;
+    if mode & 4 != 0 {
+        return assemble(&mut Unstructured::new(rest), mode & 2 != 0).ok().map(Bytes::from);
+    }
+    let mut bytes = rest.to_vec();
+    if mode & 1 != 0 {
+        fix_checksums(&mut bytes);
+    }
+    Some(bytes.into())
 }
 
 /// Asks everything. The first error of each kind of question ends it; the other questions are asked nevertheless.

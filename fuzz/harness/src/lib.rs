@@ -15,6 +15,7 @@ mod meta;
 mod objstore_yaml;
 mod regex;
 mod segment;
+mod select;
 mod shard;
 mod tombstones;
 
@@ -40,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("objstore_yaml", objstore_yaml::run),
     ("regex", regex::run),
     ("segment", segment::run),
+    ("select", select::run),
     ("shard_footer", shard::run_footer),
     ("shard_pages", shard::run_pages),
     ("tombstones", tombstones::run),

@@ -71,6 +71,7 @@ impl Corpus {
             let (name, bytes) = (file.file_stem().unwrap_or_default().to_string_lossy(), fs::read(file)?);
             for mode in [0, 1, 3, 9] {
                 self.add("index", &format!("{name}-{mode}"), &[&[mode], &bytes])?;
+                self.add("select", &format!("{name}-{mode}"), &[&[mode << 3], &[mode], &bytes])?;
             }
         }
         Ok(())
@@ -147,7 +148,12 @@ impl Corpus {
             name.to_string_lossy().into_owned()
         };
         match directory(0).as_str() {
-            "index" => self.add("index", &directory(2), &[&[1], &bytes]),
+            "index" => {
+                for question in (0..128).step_by(9) {
+                    self.add("select", &format!("{}-{question}", directory(2)), &[&[question, 1], &bytes])?;
+                }
+                self.add("index", &directory(2), &[&[1], &bytes])
+            }
             "meta.json" => self.add("meta", &directory(2), &[&bytes]),
             "tombstones" => {
                 self.add("tombstones", &directory(2), &[&[0], &bytes])?;
