@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     explain::{Explain, Recorder},
     options::{Options, ReadCosts},
-    question::Question,
+    question::{Held, Question},
     quota::Quota,
     select::Select,
     strings,
@@ -146,6 +146,7 @@ impl ParquetQuerier {
                 cache: self.cache.clone(),
                 recorder,
                 reads: Arc::clone(&reads),
+                held: Held::default(),
             }
         });
         let questions: Vec<_> = questions.collect();

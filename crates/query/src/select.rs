@@ -100,6 +100,7 @@ impl Select {
         )
         .await?;
 
+        self.question.held.clear();
         let answer = self.order(&tables, &pages, guess);
         self.take_bytes(answer.chunk_bytes.saturating_sub(certain))?;
         let is_as_guessed = first.is_some() && answer.windows.first().map(|window| &window.pages) == first.as_ref();

@@ -76,6 +76,20 @@ pub struct ReadPlan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadSlot(FileKind, usize);
 
+impl ReadSlot {
+    /// The file that the range lies in.
+    #[must_use]
+    pub const fn file(self) -> FileKind {
+        self.0
+    }
+
+    /// Which of the file's ranges it is.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.1
+    }
+}
+
 impl ReadPlan {
     /// Adds a range, half-open. Ranges may overlap.
     pub fn add(&mut self, file: FileKind, bytes: Range<u64>) -> ReadSlot {

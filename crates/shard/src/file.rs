@@ -197,6 +197,14 @@ impl ShardFile {
         self.rows.get(row_group).copied().unwrap_or(0)
     }
 
+    /// Where the last data page ends.
+    #[must_use]
+    pub fn pages_end(&self) -> u64 {
+        let columns =
+            (0..self.row_groups()).flat_map(|group| (0..self.columns.len()).map(move |column| (group, column)));
+        columns.filter_map(|(group, column)| Some(self.pages(group, column).last()?.bytes.end)).max().unwrap_or(0)
+    }
+
     /// A column in a row group; without pages, if there is no such one.
     #[must_use]
     pub const fn column_chunk(&self, row_group: usize, column: usize) -> ColumnChunk<'_> {

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use prometheus_model::{Labels, Sample, TimeRange, Value};
-use prometheus_queryable::{ErrorKind, LabelHints, Matcher, Querier as _, Queryable as _, SelectHints};
+use prometheus_queryable::{ErrorKind, LabelHints, Matcher, Queryable as _, SelectHints};
 use promparquet_convert::Options as ConvertOptions;
 use promparquet_objstore::Bucket;
 use promparquet_query::Options;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, memory::InMemory};
 use prometheus_model::TimeRange;
-use prometheus_queryable::{ErrorKind, Matcher, Querier as _, Queryable as _, SelectHints};
+use prometheus_queryable::{ErrorKind, Matcher, Queryable as _, SelectHints};
 use promparquet_convert::Options as ConvertOptions;
 use promparquet_objstore::Bucket;
 use promparquet_query::Options;
@@ -68,7 +68,7 @@ fn failing_on_every_call() {
                     }
                 }
             }
-            assert!(failed >= 5, "{fault:?} failed only {failed} times");
+            assert!(failed >= 4, "{fault:?} failed only {failed} times");
         }
     });
 }
