@@ -42,6 +42,8 @@ pub(crate) enum Repr {
     TooLong { bytes: usize, limit: usize },
     #[snafu(display("query nests more than {limit} levels deep at byte {at}"))]
     TooDeep { at: usize, limit: usize },
+    #[snafu(display("query has more than {limit} regular expressions"))]
+    TooManyRegexes { limit: usize },
     #[snafu(display("series description stands for more than {limit} values"))]
     TooManyValues { limit: usize },
 }
@@ -62,11 +64,13 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
             Repr::Parse { .. } => ErrorKind::Invalid,
-            Repr::TooLong { .. } | Repr::TooDeep { .. } | Repr::TooManyValues { .. } => ErrorKind::LimitExceeded,
+            Repr::TooLong { .. } | Repr::TooDeep { .. } | Repr::TooManyRegexes { .. } | Repr::TooManyValues { .. } => {
+                ErrorKind::LimitExceeded
+            }
         }
     }
 
-    /// All that is wrong with the query, if that is why it is refused. `Display` shows the first.
+    /// What is wrong with the query, if that is why it is refused: at most a thousand errors. `Display` shows the first.
     pub fn parse_errors(&self) -> impl Iterator<Item = &ParseError> {
         let (first, others) = match &*self.0 {
             Repr::Parse { first, others } => (Some(first), others.as_slice()),

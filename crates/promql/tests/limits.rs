@@ -132,9 +132,38 @@ fn crashers_are_errors() {
 }
 
 #[test]
-fn many_errors_take_time_in_proportion() {
-    // Each bracket is an error that is recovered from.
-    let input = "foo".to_owned() + &" @ x + y + z".repeat(20_000);
-    let error = parser(500).parse(&input).expect_err("wrong");
-    assert!(error.parse_errors().count() <= 20_001);
+fn regexes_are_limited() {
+    let parser = Parser::new(ParserOptions { max_regexes: 2, ..ParserOptions::default() });
+    assert!(parser.parse("foo{a=~\"a\", b!~\"b\"}").is_ok());
+    let error = parser.parse("foo{a=~\"a\"} + foo{a=~\"a\", b!~\"b\"}").expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    assert_eq!(error.to_string(), "query has more than 2 regular expressions");
+}
+
+/// None of these takes time in proportion to the square of its length.
+#[test]
+fn long_inputs_are_quick() {
+    let options = ParserOptions { max_bytes: usize::MAX, ..ParserOptions::all_features() };
+    let parser = Parser::new(options);
+    let list = |item: &str| format!("f({})", vec![item; 1_000_000 / item.len()].join(","));
+    for item in [
+        "1[5m] offset 5m",
+        "foo @ x",
+        "foo anchored smoothed",
+        "foo{,}",
+        "sum by (,) (f)",
+        "\n1 + \"\"",
+        "sum(",
+        "foo[5m][5m:",
+    ] {
+        let error = parser.parse(&list(item)).expect_err("wrong");
+        assert!(error.parse_errors().count() <= 1000);
+    }
+    let labels = (0..100_000).map(|i| format!("l{i}")).collect::<Vec<_>>().join(",");
+    assert!(parser.parse(&format!("foo + on({labels}) group_left(x) foo")).is_ok());
+    let error = parser.parse(&format!("foo + on({labels}) group_left({labels}) foo")).expect_err("wrong");
+    assert_eq!(error.parse_errors().count(), 1000);
+    let values = vec!["1"; 500_000].join(" ");
+    assert!(parser.parse_series_description(&format!("foo {values}")).is_ok());
+    assert!(parser.parse_series_description(&format!("foo {{{{buckets:[{values}]}}}}")).is_ok());
 }

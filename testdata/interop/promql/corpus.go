@@ -17,7 +17,7 @@ import (
 // What is random in the committed corpus.
 const (
 	corpusSeed  = 20261121
-	corpusCases = 12000
+	corpusCases = 20000
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

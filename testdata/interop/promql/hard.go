@@ -118,6 +118,35 @@ foo + bar[5m]
 a or b and c unless d
 a == b != c
 a atan2 b * c`)
+	add("going on behind errors", entryExpr, `
+(foo @ x @ y)
+(foo @ x + 1)
+(foo @ x y @ z + 1
+(foo @ x y + on (a b) bar) baz
+(foo offset x y [5m:z] + 1)
+(by{} @start1e19 @start  "my.metric"
+(sum(foo bar) + 1) baz
+abs(foo @ x y, z w, 1)
+abs(foo @ x y @ z)
+sum by (a b c, d e) (foo bar) baz
+sum by (a b) by (foo)
+foo + on x group_left y bar
+foo + on (a b group_left (c) bar
+{a="b" c d="e" f, g h="i"}
+{a b c="d" = e, f = g h}
+foo{a= , b="c" d}
+foo[5m:x y] z [5m x] @ w
+foo[x] [y] [z]
+foo[5m x] offset y @ z offset 5m
+1 + foo @ x * 2 @ y
+foo anchored smoothed smoothed
+foo anchored smoothed anchored[5m] smoothed
+1[5m] offset 5m @ 3 anchored
+1[5m][5m] offset 5m
+unknown(foo)[5m:] offset 5m offset 5m
+-unknown()
+-sum() ^ 2
+foo @ x $`)
 	add("durations", entryExpr, `
 foo[5m*2]
 foo[5m*-2]

@@ -1,5 +1,8 @@
 //! Types, and what else can only be said of whole expressions.
 
+use std::collections::HashMap;
+
+use super::tokens::MAX_ERRORS;
 use crate::{
     ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Cardinality, Expr, Span, ValueType, VectorSelector},
     error::ParseError,
@@ -26,7 +29,9 @@ fn is_space(byte: u8) -> bool {
 
 impl Checker<'_> {
     fn error(&mut self, span: Span, message: String) {
-        self.errors.push(ParseError::new(self.query, span, message));
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ParseError::new(self.query, span, message));
+        }
     }
 
     /// Checks an expression and gives its type.
@@ -121,15 +126,20 @@ impl Checker<'_> {
             let message = "comparisons between scalars must use BOOL modifier";
             self.error(self.operator_span(binary), message.to_owned());
         }
-        if let Some(matching) = &mut binary.matching {
-            if op.is_set() && matching.cardinality == Cardinality::OneToOne {
-                matching.cardinality = Cardinality::ManyToMany;
-            }
+        if let Some(matching) = &mut binary.matching
+            && op.is_set()
+            && matching.cardinality == Cardinality::OneToOne
+        {
+            matching.cardinality = Cardinality::ManyToMany;
         }
         if let Some(matching) = binary.matching.as_ref().filter(|matching| matching.on) {
             let operator = self.operator_span(binary);
+            let mut included: HashMap<&str, usize> = HashMap::new();
+            for label in &matching.include {
+                *included.entry(label).or_default() += 1;
+            }
             for label in &matching.labels {
-                for _ in matching.include.iter().filter(|included| *included == label) {
+                for _ in 0..included.get(&**label).copied().unwrap_or_default().min(MAX_ERRORS) {
                     let label = quote(label);
                     self.error(operator, format!("label {label} must not occur in ON and GROUP clause at once"));
                 }

@@ -8,7 +8,7 @@ use super::{
 use crate::ast::{DurationExpr, DurationOp, DurationValue, NumberLiteral, Sign, Span};
 
 /// The most seconds of a duration: 2^63 nanoseconds.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+const MAX_SECONDS: f64 = 9_223_372_036_854_775_808.0 / 1e9;
 
 /// A duration and how many levels it has.
 type Tree = (DurationExpr, usize);

@@ -1,24 +1,21 @@
 //! Expressions.
 
 use super::{
+    call::aggregate_op,
     duration_seconds, parse_duration, parse_number,
     token::{Kind, Token},
-    tokens::{Parsed, Stop, Tokens},
+    tokens::{Parsed, Tokens},
 };
-use crate::{
-    ast::{
-        AggregateExpr, AggregateOp, AtModifier, BinaryExpr, BinaryOp, Boundaries, Call, Cardinality, DurationExpr,
-        DurationValue, Expr, MatrixSelector, NumberLiteral, ParenExpr, Sign, Span, StringLiteral, SubqueryExpr,
-        UnaryExpr, VectorMatching, VectorSelector,
-    },
-    function::Function,
+use crate::ast::{
+    BinaryExpr, BinaryOp, Boundaries, Cardinality, DurationValue, Expr, NumberLiteral, ParenExpr, Sign, Span,
+    StringLiteral, UnaryExpr, VectorMatching, VectorSelector,
 };
 
 /// An expression and how many levels it has. It is in a box so that it takes little of the stack on the way up.
 #[derive(Debug)]
 pub(super) struct Tree {
-    expr: Box<Expr>,
-    height: usize,
+    pub(super) expr: Box<Expr>,
+    pub(super) height: usize,
 }
 
 impl Tree {
@@ -26,13 +23,10 @@ impl Tree {
         Self::of(expr, 1)
     }
 
-    fn of(expr: Expr, height: usize) -> Self {
+    pub(super) fn of(expr: Expr, height: usize) -> Self {
         Self { expr: Box::new(expr), height }
     }
 }
-
-/// Modifier of an aggregation, its arguments, and whether it was only known by reading on that there is no modifier.
-type AggregationParts = (Option<(bool, Vec<String>)>, Vec<Tree>, bool);
 
 /// Modifiers behind a binary operator.
 #[derive(Debug)]
@@ -93,31 +87,11 @@ const fn binary_op(kind: Kind) -> Option<(BinaryOp, Level)> {
     })
 }
 
-const fn aggregate_op(kind: Kind) -> Option<AggregateOp> {
-    Some(match kind {
-        Kind::Avg => AggregateOp::Avg,
-        Kind::Bottomk => AggregateOp::Bottomk,
-        Kind::Count => AggregateOp::Count,
-        Kind::CountValues => AggregateOp::CountValues,
-        Kind::Group => AggregateOp::Group,
-        Kind::Max => AggregateOp::Max,
-        Kind::Min => AggregateOp::Min,
-        Kind::Quantile => AggregateOp::Quantile,
-        Kind::Stddev => AggregateOp::Stddev,
-        Kind::Stdvar => AggregateOp::Stdvar,
-        Kind::Sum => AggregateOp::Sum,
-        Kind::Topk => AggregateOp::Topk,
-        Kind::Limitk => AggregateOp::Limitk,
-        Kind::LimitRatio => AggregateOp::LimitRatio,
-        _ => return None,
-    })
-}
-
 pub(super) const fn sign(kind: Kind) -> Sign {
     if matches!(kind, Kind::Sub) { Sign::Minus } else { Sign::Plus }
 }
 
-const fn span_of(token: Token) -> Span {
+pub(super) const fn span_of(token: Token) -> Span {
     Span::new(token.start, token.end)
 }
 
@@ -133,7 +107,7 @@ impl Tokens<'_> {
     }
 
     /// An expression with operators of this level or above.
-    fn expr(&mut self, level: Level) -> Parsed<Tree> {
+    pub(super) fn expr(&mut self, level: Level) -> Parsed<Tree> {
         self.enter()?;
         let first = self.primary();
         let tree = match first {
@@ -365,363 +339,6 @@ impl Tokens<'_> {
         let height = self.check_height(1 + inner.height)?;
         let span = Span::new(open.start, close.end);
         Ok(Tree::of(Expr::Paren(ParenExpr { expr: inner.expr, span }), height))
-    }
-
-    /// Arguments in parentheses.
-    fn arguments(&mut self) -> Parsed<Vec<Tree>> {
-        self.expect(Kind::LeftParen)?;
-        let mut arguments = Vec::new();
-        if self.await_where(|kind| kind == Kind::RightParen || kind.starts_expr())? == Kind::RightParen {
-            self.take();
-            return Ok(arguments);
-        }
-        arguments.push(self.expr(Level::Or)?);
-        loop {
-            let token = self.expect_where(|kind| matches!(kind, Kind::Comma | Kind::RightParen))?;
-            if token.kind == Kind::RightParen {
-                return Ok(arguments);
-            }
-            if self.peek().starts_expr() {
-                arguments.push(self.expr(Level::Or)?);
-            } else {
-                self.error(span_of(token), "trailing commas not allowed in function call args".to_owned());
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn call(&mut self, name: Token) -> Parsed<Tree> {
-        let arguments = self.arguments()?;
-        self.call_of(name, arguments)
-    }
-
-    #[inline(never)]
-    fn call_of(&mut self, name: Token, arguments: Vec<Tree>) -> Parsed<Tree> {
-        let span = Span::new(name.start, self.last_closing);
-        let height = self.check_height(1 + arguments.iter().map(|tree| tree.height).max().unwrap_or_default())?;
-        let text = self.text(name);
-        let function = Function::named(text);
-        match function {
-            None => self.error(span_of(name), format!("unknown function with name {}", crate::quote::quote(text))),
-            Some(function) if function.is_experimental && !self.options.experimental_functions => {
-                self.error(span_of(name), format!("function {} is not enabled", crate::quote::quote(text)));
-            }
-            Some(_) => {}
-        }
-        let args = arguments.into_iter().map(|tree| *tree.expr).collect();
-        let expr = match function {
-            Some(function) => Expr::Call(Call { function, args, span }),
-            // Stands for what will not be used.
-            None => Expr::Number(NumberLiteral { value: 0.0, is_duration: false, span }),
-        };
-        // A sign must not take this for a number.
-        let expr = if function.is_some() { expr } else { Expr::Paren(ParenExpr { expr: Box::new(expr), span }) };
-        Ok(Tree::of(expr, height))
-    }
-
-    #[inline(never)]
-    fn aggregation(&mut self, op: AggregateOp, name: Token) -> Parsed<Tree> {
-        let parts = match self.aggregation_parts() {
-            Err(Stop::Syntax) => {
-                self.unexpected("aggregation", "");
-                (None, Vec::new(), false)
-            }
-            parts => parts?,
-        };
-        self.aggregation_of(op, name, parts)
-    }
-
-    #[inline(never)]
-    fn aggregation_of(&mut self, op: AggregateOp, name: Token, parts: AggregationParts) -> Parsed<Tree> {
-        let (modifier, arguments, has_read_on) = parts;
-        let end = if has_read_on { self.end_of_aggregation() } else { self.last_closing };
-        let span = Span::new(name.start, end);
-        let height = self.check_height(1 + arguments.iter().map(|tree| tree.height).max().unwrap_or_default())?;
-        let wanted = 1 + usize::from(op.has_param());
-        if arguments.is_empty() {
-            self.error(span, "no arguments for aggregate expression provided".to_owned());
-        } else if op.is_experimental() && !self.options.experimental_functions {
-            let feature = "promql-experimental-functions";
-            self.error(span, format!("{op}() is experimental and must be enabled with --enable-feature={feature}"));
-        } else if arguments.len() != wanted {
-            let given = arguments.len();
-            let message = "wrong number of arguments for aggregate expression provided";
-            self.error(span, format!("{message}, expected {wanted}, got {given}"));
-        }
-        let mut arguments = arguments.into_iter().map(|tree| tree.expr);
-        let param = if op.has_param() { arguments.next() } else { None };
-        // Stands for what will not be used.
-        let expr = arguments
-            .next()
-            .unwrap_or_else(|| Box::new(Expr::Number(NumberLiteral { value: 0.0, is_duration: false, span })));
-        let (without, grouping) = modifier.unwrap_or_default();
-        let expr = Expr::Aggregate(AggregateExpr { op, expr, param, grouping, without, span });
-        Ok(Tree::of(expr, height))
-    }
-
-    fn aggregation_parts(&mut self) -> Parsed<AggregationParts> {
-        let is_modifier = |kind| matches!(kind, Kind::By | Kind::Without);
-        if is_modifier(self.await_where(|kind| kind == Kind::LeftParen || is_modifier(kind))?) {
-            let modifier = self.aggregation_modifier()?;
-            return Ok((Some(modifier), self.arguments()?, false));
-        }
-        let arguments = self.arguments()?;
-        if is_modifier(self.peek()) {
-            return Ok((Some(self.aggregation_modifier()?), arguments, false));
-        }
-        Ok((None, arguments, true))
-    }
-
-    fn aggregation_modifier(&mut self) -> Parsed<(bool, Vec<String>)> {
-        let without = self.take().kind == Kind::Without;
-        Ok((without, self.grouping()?))
-    }
-
-    /// `offset` and what is behind it.
-    #[inline(never)]
-    fn offset(&mut self, expr: &mut Expr) -> Parsed<()> {
-        self.take();
-        match self.offset_duration() {
-            Ok(duration) => {
-                let value = self.duration_to_value(duration);
-                self.set_offset(expr, value);
-                Ok(())
-            }
-            Err(Stop::Syntax) => {
-                self.unexpected("offset", "number, duration, step(), or range()");
-                Ok(())
-            }
-            Err(stop) => Err(stop),
-        }
-    }
-
-    fn set_offset(&mut self, expr: &mut Expr, value: DurationValue) {
-        if !self.may_modify(expr, "offset modifier") {
-            return;
-        }
-        let at = expr.span();
-        let Some((offset, _, end)) = time_modifiers(expr) else { return };
-        if offset.is_zero() {
-            *offset = value;
-        } else {
-            self.error(at, "offset may not be set multiple times".to_owned());
-        }
-        *end = self.last_closing;
-    }
-
-    /// Whether offset and `@` may be set, else an error.
-    fn may_modify(&mut self, expr: &Expr, modifier: &str) -> bool {
-        match expr {
-            Expr::Matrix(matrix) if self.no_selectors.contains(&matrix.span.end) => {
-                self.error(matrix.span, "ranges only allowed for vector selectors".to_owned());
-                false
-            }
-            Expr::Vector(_) | Expr::Matrix(_) | Expr::Subquery(_) => true,
-            _ => {
-                let places = "an instant vector selector or range vector selector or a subquery";
-                self.error(expr.span(), format!("{modifier} must be preceded by {places}"));
-                false
-            }
-        }
-    }
-
-    /// `@` and what is behind it.
-    #[inline(never)]
-    fn at(&mut self, expr: &mut Expr) -> Parsed<()> {
-        self.take();
-        match self.at_time() {
-            Ok(time) => {
-                self.set_at(expr, time);
-                Ok(())
-            }
-            Err(Stop::Syntax) => {
-                self.unexpected("@", "timestamp");
-                Ok(())
-            }
-            Err(stop) => Err(stop),
-        }
-    }
-
-    /// Seconds, or the start or end of the query.
-    fn at_time(&mut self) -> Parsed<Result<f64, AtModifier>> {
-        let first = self.await_where(|kind| {
-            let is_number = matches!(kind, Kind::Number | Kind::Duration | Kind::Add | Kind::Sub);
-            is_number || matches!(kind, Kind::Start | Kind::End_)
-        })?;
-        match first {
-            Kind::Start | Kind::End_ => {
-                self.take();
-                self.expect(Kind::LeftParen)?;
-                self.expect(Kind::RightParen)?;
-                Ok(Err(if first == Kind::Start { AtModifier::Start } else { AtModifier::End }))
-            }
-            _ => self.signed_number().map(Ok),
-        }
-    }
-
-    /// A number or duration, with or without a sign.
-    pub(super) fn signed_number(&mut self) -> Parsed<f64> {
-        let is_sign = |kind| matches!(kind, Kind::Add | Kind::Sub);
-        let is_number = |kind| matches!(kind, Kind::Number | Kind::Duration);
-        let first = self.await_where(|kind| is_number(kind) || is_sign(kind))?;
-        if is_sign(first) {
-            self.take();
-            self.await_where(is_number)?;
-        }
-        let value = self.number().value;
-        Ok(if first == Kind::Sub { -value } else { value })
-    }
-
-    fn set_at(&mut self, expr: &mut Expr, time: Result<f64, AtModifier>) {
-        let at = match time {
-            Ok(seconds) => {
-                // What 64 bits hold, though these are milliseconds.
-                let limit = i64::MAX as f64;
-                if seconds.is_nan() || seconds >= limit || seconds <= -limit {
-                    let shown =
-                        if seconds.is_infinite() && seconds > 0.0 { "+Inf".to_owned() } else { float_six(seconds) };
-                    self.error(expr.span(), format!("timestamp out of bounds for @ modifier: {shown}"));
-                }
-                AtModifier::Timestamp((seconds * 1000.0).round() as i64) // saturates
-            }
-            Err(at) => at,
-        };
-        if !self.may_modify(expr, "@ modifier") {
-            return;
-        }
-        let span = expr.span();
-        let Some((_, slot, end)) = time_modifiers(expr) else { return };
-        if slot.is_some() {
-            self.error(span, "@ <timestamp> may not be set multiple times".to_owned());
-            return;
-        }
-        *slot = Some(at);
-        *end = self.last_closing;
-    }
-
-    /// `anchored` or `smoothed`, which is the next token.
-    fn boundaries(&mut self, expr: &mut Expr) {
-        let token = self.take();
-        let (name, new) = match token.kind {
-            Kind::Anchored => ("anchored", Boundaries::Anchored),
-            _ => ("smoothed", Boundaries::Smoothed),
-        };
-        let at = expr.span();
-        let message = if !self.options.extended_range_selectors {
-            Some(format!("{name} modifier is experimental and not enabled"))
-        } else {
-            let selector = match expr {
-                Expr::Vector(selector) => Ok(Some(selector)),
-                Expr::Matrix(matrix) if self.no_selectors.contains(&matrix.span.end) => Ok(None),
-                Expr::Matrix(matrix) => Ok(Some(&mut matrix.selector)),
-                Expr::Subquery(_) => Err("is not supported for subqueries"),
-                _ => Err("not implemented"),
-            };
-            match selector {
-                Ok(None) => None,
-                Ok(Some(selector)) => {
-                    let before = std::mem::replace(&mut selector.boundaries, new);
-                    let start = selector.span.start;
-                    if before != Boundaries::Plain && before != new && !self.both_boundaries.contains(&start) {
-                        self.both_boundaries.push(start);
-                    }
-                    let both = self.both_boundaries.contains(&start);
-                    both.then(|| "anchored and smoothed modifiers cannot be used together".to_owned())
-                }
-                Err(reason) => Some(format!("{name} modifier {reason}")),
-            }
-        };
-        if let Some(message) = message {
-            self.error(at, message);
-        }
-    }
-
-    /// The brackets of a range or sub-query. If they are wrong, it is as if they were not there.
-    #[inline(never)]
-    fn bracket(&mut self, tree: Tree) -> Parsed<Tree> {
-        let open = self.take();
-        let range = match self.positive_duration() {
-            Err(Stop::Syntax) => {
-                self.unexpected("subquery or range selector", "number, duration, step(), or range()");
-                return Ok(tree);
-            }
-            range => range?,
-        };
-        let token = match self.expect_where(|kind| matches!(kind, Kind::Colon | Kind::RightBracket)) {
-            Err(Stop::Syntax) => {
-                self.unexpected("subquery or range", "\":\" or \"]\"");
-                return Ok(tree);
-            }
-            token => token?,
-        };
-        if token.kind == Kind::RightBracket {
-            return self.matrix(tree, range, Span::new(open.start, token.end));
-        }
-        let step = match self.step() {
-            Err(Stop::Syntax) => {
-                self.unexpected("subquery selector", "number, duration, step(), range(), or \"]\"");
-                return Ok(tree);
-            }
-            step => step?,
-        };
-        let close = match self.expect(Kind::RightBracket) {
-            Err(Stop::Syntax) => {
-                self.unexpected("subquery selector", "\"]\"");
-                return Ok(tree);
-            }
-            close => close?,
-        };
-        let height = self.check_height(1 + tree.height)?;
-        let span = Span::new(tree.expr.span().start, close.start + 1);
-        let range = self.duration_to_value(range);
-        let step = step.map(|step| self.duration_to_value(step)).filter(|step| !step.is_zero());
-        let offset = DurationValue::default();
-        let expr = tree.expr;
-        Ok(Tree::of(Expr::Subquery(SubqueryExpr { expr, range, step, offset, at: None, span }), height))
-    }
-
-    /// A sub-query's step, if there is one before the bracket closes.
-    fn step(&mut self) -> Parsed<Option<DurationExpr>> {
-        let next = self.await_where(|kind| kind == Kind::RightBracket || Self::starts_duration(kind))?;
-        if next == Kind::RightBracket { Ok(None) } else { self.positive_duration().map(Some) }
-    }
-
-    fn matrix(&mut self, tree: Tree, range: DurationExpr, brackets: Span) -> Parsed<Tree> {
-        let message = match &*tree.expr {
-            Expr::Vector(selector) if !selector.offset.is_zero() => "no offset modifiers allowed before range",
-            Expr::Vector(selector) if selector.at.is_some() => "no @ modifiers allowed before range",
-            Expr::Vector(_) => "",
-            _ => "ranges only allowed for vector selectors",
-        };
-        if !message.is_empty() {
-            self.error(brackets, message.to_owned());
-        }
-        let span = Span::new(tree.expr.span().start, self.last_closing);
-        let selector = match *tree.expr {
-            Expr::Vector(selector) => selector,
-            other => {
-                self.no_selectors.push(span.end);
-                vector_selector(None, Vec::new(), other.span())
-            }
-        };
-        let range = self.duration_to_value(range);
-        let height = self.check_height(1 + tree.height)?;
-        Ok(Tree::of(Expr::Matrix(MatrixSelector { selector, range, span }), height))
-    }
-}
-
-/// Six decimals, as Go's `%f`.
-fn float_six(float: f64) -> String {
-    if float.is_infinite() { "-Inf".to_owned() } else { format!("{float:.6}") }
-}
-
-/// Offset, `@` and end of what has them.
-fn time_modifiers(expr: &mut Expr) -> Option<(&mut DurationValue, &mut Option<AtModifier>, &mut usize)> {
-    match expr {
-        Expr::Vector(e) => Some((&mut e.offset, &mut e.at, &mut e.span.end)),
-        Expr::Matrix(e) => Some((&mut e.selector.offset, &mut e.selector.at, &mut e.span.end)),
-        Expr::Subquery(e) => Some((&mut e.offset, &mut e.at, &mut e.span.end)),
-        _ => None,
     }
 }
 

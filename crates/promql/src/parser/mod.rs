@@ -21,10 +21,12 @@ use crate::{
 use prometheus_model::Labels;
 use prometheus_queryable::Matcher;
 
+mod call;
 mod check;
 mod duration;
 mod grammar;
 mod lexer;
+mod modifier;
 mod number;
 mod selector;
 mod series;
@@ -56,6 +58,8 @@ pub struct ParserOptions {
     pub max_depth: usize,
     /// The most bytes that a query may have.
     pub max_bytes: usize,
+    /// The most regular expressions that a query may have. Each may take up to some ten megabytes, if it is made to.
+    pub max_regexes: usize,
 }
 
 impl Default for ParserOptions {
@@ -67,6 +71,7 @@ impl Default for ParserOptions {
             fill_modifiers: false,
             max_depth: 500,
             max_bytes: 1 << 20,
+            max_regexes: 1_000,
         }
     }
 }
@@ -191,6 +196,9 @@ impl Tokens<'_> {
             match outcome {
                 Err(Stop::TooDeep(at)) => {
                     return Err(Repr::TooDeep { at, limit: self.max_depth() }.into());
+                }
+                Err(Stop::TooManyRegexes) => {
+                    return Err(Repr::TooManyRegexes { limit: self.options.max_regexes }.into());
                 }
                 Err(Stop::Abandoned) => return Ok(None),
                 Err(Stop::Syntax) => self.unexpected("", ""),

@@ -2,7 +2,7 @@
 
 use super::{
     token::{Kind, Token},
-    tokens::{Parsed, Tokens},
+    tokens::{Parsed, Stop, Tokens},
 };
 use crate::{ast::Span, ast::VectorSelector, quote::quote_bytes};
 use prometheus_model::METRIC_NAME;
@@ -61,6 +61,12 @@ impl Tokens<'_> {
         self.take();
         let Some(value) = self.string_or("label matching")? else { return Ok(None) };
         let value_text = self.string(value);
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.regexes += 1;
+            if self.regexes > self.options.max_regexes {
+                return Err(Stop::TooManyRegexes);
+            }
+        }
         match Matcher::new(name_text, op, value_text) {
             Ok(matcher) => Ok(Some(matcher)),
             Err(error) => {

@@ -19,7 +19,12 @@ pub(super) enum Stop {
     Abandoned,
     /// The expression is too deep, at this byte.
     TooDeep(usize),
+    /// There are too many regular expressions.
+    TooManyRegexes,
 }
+
+/// The most errors that are told of; to find their lines takes time.
+pub(super) const MAX_ERRORS: usize = 1_000;
 
 pub(super) type Parsed<T> = Result<T, Stop>;
 
@@ -41,10 +46,12 @@ pub(super) struct Tokens<'a> {
     ended: bool,
     errors: Vec<ParseError>,
     depth: usize,
-    /// Ends of what was ranged over, though it is no vector selector.
-    pub(super) no_selectors: Vec<usize>,
-    /// Starts of selectors that are both anchored and smoothed, which is an error.
-    pub(super) both_boundaries: Vec<usize>,
+    /// The end of what was last ranged over, though it is no vector selector.
+    pub(super) no_selector: Option<usize>,
+    /// The start of the last selector that is both anchored and smoothed, which is an error.
+    pub(super) both_boundaries: Option<usize>,
+    /// Regular expressions so far.
+    pub(super) regexes: usize,
 }
 
 impl<'a> Tokens<'a> {
@@ -60,8 +67,9 @@ impl<'a> Tokens<'a> {
             ended: false,
             errors: Vec::new(),
             depth: 0,
-            no_selectors: Vec::new(),
-            both_boundaries: Vec::new(),
+            no_selector: None,
+            both_boundaries: None,
+            regexes: 0,
         }
     }
 
@@ -194,8 +202,9 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn error(&mut self, span: Span, message: String) {
-        // One for each byte is more than anybody reads.
-        self.errors.push(ParseError::new(self.input, span, message));
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ParseError::new(self.input, span, message));
+        }
     }
 
     /// Complains about the token that was read last, unless the lexer did.
