@@ -134,14 +134,13 @@ def middle(values):
     if not values:
         return None
     if isinstance(values[0], dict):
-        return {key: middle([v[key] for v in values]) for key in values[0]}
+        return {key: (min if key == "least_ms" else middle)([v[key] for v in values]) for key in values[0]}
     return statistics.median(values) if isinstance(values[0], (int, float)) else values[0]
 
 
 def compare_select(args):
     with open(QUERIES) as text:
         file = json.load(text)
-    aims = {q["name"]: q for q in file["queries"]}
     extra = ["--decoders", str(args.decoders)] if args.decoders else []
     if args.only:
         extra += ["--only", args.only]
@@ -166,6 +165,8 @@ def compare_select(args):
                 costs = {side: middle([{k: a[k] for k in ("cold", "warm", "far")} for a in of])
                          for side, of in zip(runs, of_sides)}
                 queries.append({"name": name, "series": series, "samples": samples, "checksum": checksum, **costs})
+            if not queries:
+                continue
             # Memory: one process for the query with the most samples, and nothing else.
             most = max(queries, key=lambda q: q["samples"])
             memory = select_sides(shards, block, QUERIES, ["--only", most["name"], "--budget", "0ms"])
@@ -178,13 +179,18 @@ def compare_select(args):
             shutil.rmtree(shards)
     if args.json:
         print(json.dumps(results, indent=2))
-        return
+    else:
+        print_select(results, {q["name"]: q for q in file["queries"]}, file["open"])
+
+
+def print_select(results, aims, open_aim):
     print("Local ms: median, shortest, processor time, and the median with the opening of the shards. Far: what the store sees "
-          f"of a query on open shards, and ms with {args.latency} for each request.\n")
+          f"of a query on open shards, and ms with {results[0]['latency']} for each request.\n")
     print("| Query | Series | Samples | Side | Local ms | shortest | CPU | with opening | Requests | in rounds | kB | Far ms |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    memory = []
     for r in results:
-        rows = [{"name": "open the shards", "series": "", "samples": "", **r["open"], **file["open"]}]
+        rows = [{"name": "open the shards", "series": "", "samples": "", **r["open"], **open_aim}]
         rows += [{**aims[q["name"]], **q} for q in r["queries"]]
         for row in rows:
             head = f"{row['name']} | {row['series']} | {row['samples']}"
@@ -204,7 +210,8 @@ def compare_select(args):
                 print(f"| | | | {side} / ours | {warm} | {cold} | {remote} |")
             print(f"| | | | target | {aim.get('ms', '')} | | | | {aim.get('requests', '')} | | | {aim.get('far_ms', '')} |")
         m = r["rss_mib"]
-        print(f"\nPeak RSS of “{m['name']}”: ours {m['ours']:.0f} MiB, go {m['go']:.0f}, tsdb {m['tsdb']:.0f}.\n")
+        memory.append(f"Peak RSS of “{m['name']}”: ours {m['ours']:.0f} MiB, go {m['go']:.0f}, tsdb {m['tsdb']:.0f}.")
+    print("\n" + "\n".join(memory))
 
 
 def main():
