@@ -41,9 +41,9 @@ pub struct OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// 64 KiB.
+    /// 256 KiB: the footer of a chunks file of 300 MB takes some 100.
     fn default() -> Self {
-        Self { tail_bytes: 64 << 10, limits: Limits::default() }
+        Self { tail_bytes: 256 << 10, limits: Limits::default() }
     }
 }
 

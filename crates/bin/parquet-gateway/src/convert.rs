@@ -96,7 +96,7 @@ struct Layout {
     #[arg(long = "convert.page-size", value_name = "SIZE", default_value = "256KiB", value_parser = bytes)]
     page_size: u64,
     /// Size of a page of chunks before compression
-    #[arg(long = "convert.chunk-page-size", value_name = "SIZE", default_value = "256KiB", value_parser = bytes)]
+    #[arg(long = "convert.chunk-page-size", value_name = "SIZE", default_value = "64KiB", value_parser = bytes)]
     chunk_page_size: u64,
     /// Most samples in a chunk
     #[arg(long = "convert.samples-per-chunk", value_name = "N", default_value = "120")]
