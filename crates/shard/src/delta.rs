@@ -11,6 +11,8 @@
 //! A miniblock holds `block_size / miniblocks` deltas less `min_delta`, each of `width` bits, the least first; the last
 //! one with a value is padded, those after it are absent.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::{error::Fault, values::ValuePage};
@@ -79,7 +81,13 @@ impl<'a> Reader<'a> {
                     return Err(Fault::corrupt("a width of at most 64 bits", width.to_string()));
                 }
                 let bytes = self.take(in_miniblock.saturating_mul(width.into()) / 8)?;
-                for n in 0..in_miniblock.min(wanted) {
+                let wanted = in_miniblock.min(wanted);
+                if width == 0 && min_delta == 0 {
+                    // Mostly so: cells of neighbours are as long as each other.
+                    out.extend(std::iter::repeat_n(value, usize::try_from(wanted).unwrap_or(0)));
+                    continue;
+                }
+                for n in 0..wanted {
                     let delta = unpack(bytes, n, width.into()).ok_or_else(cut)?;
                     value = value.wrapping_add(min_delta).wrapping_add(delta);
                     out.push(length(value)?);
@@ -105,6 +113,14 @@ fn length(value: u32) -> Result<u32, Fault> {
 /// The low 32 bits of the `n`-th value of `width` bits.
 fn unpack(bytes: &[u8], n: u64, width: u64) -> Option<u32> {
     let bit = n.checked_mul(width)?;
+    // With eight bytes at hand, at least 57 bits are there.
+    let start = usize::try_from(bit / 8).ok()?;
+    if let Some(chunk) = bytes.get(start..).and_then(|rest| rest.first_chunk::<8>())
+        && width <= 32
+    {
+        let mask = (1_u64 << width).wrapping_sub(1);
+        return Some(low_bits(u64::from_le_bytes(*chunk) >> (bit % 8) & mask));
+    }
     let end = usize::try_from(bit.checked_add(width)?.div_ceil(8)).ok()?;
     let window = bytes.get(usize::try_from(bit / 8).ok()?..end)?;
     // At most nine bytes; those past the eighth hold nothing of the low 32 bits.
@@ -113,18 +129,20 @@ fn unpack(bytes: &[u8], n: u64, width: u64) -> Option<u32> {
     Some(low_bits(low >> (bit % 8) & mask))
 }
 
-/// Ends of values with these lengths, one after another.
-fn ends(lengths: &[u32], available: usize) -> Result<Vec<u32>, Fault> {
+/// Where values of these lengths lie, one after another.
+fn spans(lengths: &[u32], available: usize) -> Result<Vec<Range<u32>>, Fault> {
     let mut end = 0_u64;
-    let ends = lengths.iter().map(|length| {
+    let offset = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let spans = lengths.iter().map(|length| {
+        let start = offset(end);
         end = end.saturating_add(u64::from(*length));
-        u32::try_from(end).unwrap_or(u32::MAX)
+        start..offset(end)
     });
-    let ends = ends.collect();
+    let spans = spans.collect();
     if end != available as u64 || u32::try_from(end).is_err() {
         return Err(Fault::corrupt(format!("values of {available} bytes in all"), format!("lengths of {end}")));
     }
-    Ok(ends)
+    Ok(spans)
 }
 
 /// Decodes a page of `rows` values; they stay where they are.
@@ -132,7 +150,7 @@ pub(crate) fn delta_length_byte_array(body: &Bytes, rows: u32) -> Result<ValuePa
     let mut reader = Reader { bytes: body, at: 0 };
     let lengths = reader.lengths(rows)?;
     let data = body.slice(reader.at..);
-    Ok(ValuePage::new(ends(&lengths, data.len())?, data))
+    Ok(ValuePage::new(spans(&lengths, data.len())?, data))
 }
 
 /// Decodes a page of `rows` values, at most `limit` bytes in all.
@@ -141,28 +159,40 @@ pub(crate) fn delta_byte_array(body: &Bytes, rows: u32, limit: u64) -> Result<Va
     let prefixes = reader.lengths(rows)?;
     let suffixes = reader.lengths(rows)?;
     let mut rest = body.get(reader.at..).unwrap_or_default();
-    ends(&suffixes, rest.len())?;
-    let needed = prefixes.iter().chain(&suffixes).map(|n| u64::from(*n)).sum::<u64>();
+    let suffix_bytes = suffixes.iter().map(|n| u64::from(*n)).sum::<u64>();
+    if suffix_bytes != rest.len() as u64 {
+        let expected = format!("suffixes of {} bytes in all", rest.len());
+        return Err(Fault::corrupt(expected, format!("lengths of {suffix_bytes}")));
+    }
+    // A value that is the same as the one before takes no memory of its own.
+    let lengths = || prefixes.iter().zip(&suffixes);
+    let needed = lengths().filter(|(_, suffix)| **suffix > 0).map(|(p, s)| u64::from(*p).saturating_add((*s).into()));
+    let needed = needed.sum::<u64>();
     if needed > limit.min(u32::MAX.into()) {
         return Err(Fault::TooLarge { what: "a page of values", needed, limit });
     }
     let mut data: Vec<u8> = Vec::with_capacity(usize::try_from(needed).unwrap_or(0));
-    let mut ends = Vec::with_capacity(rows as usize);
+    let mut spans = Vec::with_capacity(rows as usize);
     let mut previous = 0..0_usize;
-    for (prefix, suffix) in prefixes.iter().zip(&suffixes) {
+    let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    for (prefix, suffix) in lengths() {
         let shared = previous.start..previous.start.saturating_add(*prefix as usize);
         if shared.end > previous.end {
             return Err(Fault::corrupt(format!("a prefix of at most {} bytes", previous.len()), prefix.to_string()));
         }
-        let (bytes, after) = rest.split_at_checked(*suffix as usize).ok_or_else(cut)?;
-        rest = after;
-        let start = data.len();
-        data.extend_from_within(shared);
-        data.extend_from_slice(bytes);
-        previous = start..data.len();
-        ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        if *suffix == 0 {
+            previous = shared;
+        } else {
+            let (bytes, after) = rest.split_at_checked(*suffix as usize).ok_or_else(cut)?;
+            rest = after;
+            let start = data.len();
+            data.extend_from_within(shared);
+            data.extend_from_slice(bytes);
+            previous = start..data.len();
+        }
+        spans.push(offset(previous.start)..offset(previous.end));
     }
-    Ok(ValuePage::new(ends, data.into()))
+    Ok(ValuePage::new(spans, data.into()))
 }
 
 #[cfg(test)]

@@ -10,37 +10,33 @@ use crate::error::Fault;
 #[derive(Clone, Debug, Default)]
 pub struct ValuePage {
     data: Bytes,
-    /// For each value where it ends in `data`; ascending, the last within `data`.
-    ends: Arc<[u32]>,
+    /// For each value where it lies in `data`; neighbours may share it.
+    spans: Arc<[Range<u32>]>,
 }
 
 impl ValuePage {
-    pub(crate) fn new(ends: Vec<u32>, data: Bytes) -> Self {
-        Self { data, ends: ends.into() }
+    /// `spans` lie within `data`.
+    pub(crate) fn new(spans: Vec<Range<u32>>, data: Bytes) -> Self {
+        Self { data, spans: spans.into() }
     }
 
     /// `PLAIN`: `u32le` length and bytes each.
     pub(crate) fn plain(body: &Bytes, rows: u32) -> Result<Self, Fault> {
         let dictionary = Dictionary::plain(body, rows)?;
-        let mut data = Vec::with_capacity(body.len());
-        let mut ends = Vec::with_capacity(rows as usize);
-        for i in 0..rows {
-            data.extend_from_slice(dictionary.get(i).unwrap_or_default());
-            ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
-        }
-        Ok(Self::new(ends, data.into()))
+        let spans = (0..rows).map(|i| dictionary.span(i).unwrap_or_default());
+        Ok(Self::new(spans.collect(), body.clone()))
     }
 
     /// How many values.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.spans.is_empty()
     }
 
     /// The `i`-th value.
@@ -57,17 +53,13 @@ impl ValuePage {
     }
 
     fn range(&self, i: usize) -> Option<Range<usize>> {
-        let start = match i.checked_sub(1) {
-            Some(previous) => *self.ends.get(previous)?,
-            None => 0,
-        };
-        Some(start as usize..*self.ends.get(i)? as usize)
+        self.spans.get(i).map(|span| span.start as usize..span.end as usize)
     }
 
     /// Bytes that it holds.
     #[must_use]
     pub fn memory_size(&self) -> u64 {
-        (self.data.len() as u64).saturating_add((self.ends.len() as u64).saturating_mul(4))
+        (self.data.len() as u64).saturating_add((self.spans.len() as u64).saturating_mul(8))
     }
 }
 
@@ -123,9 +115,14 @@ impl Dictionary {
     /// The `i`-th entry.
     #[must_use]
     pub fn get(&self, i: u32) -> Option<&[u8]> {
+        let span = self.span(i)?;
+        self.data.get(span.start as usize..span.end as usize)
+    }
+
+    fn span(&self, i: u32) -> Option<Range<u32>> {
         let i = i as usize;
-        let start = (*self.starts.get(i)? as usize).checked_add(LENGTH_BYTES)?;
-        self.data.get(start..*self.starts.get(i.checked_add(1)?)? as usize)
+        let start = self.starts.get(i)?.checked_add(LENGTH_BYTES as u32)?;
+        Some(start..*self.starts.get(i.checked_add(1)?)?)
     }
 
     /// Bytes that it holds.
