@@ -3,7 +3,7 @@
 use super::{NumberLiteral, Sign, Span};
 
 /// A duration.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DurationValue {
     /// Nanoseconds.
     Nanos(i64),
@@ -12,7 +12,7 @@ pub enum DurationValue {
 }
 
 /// A duration that is computed from seconds. Spans leave out parentheses, as in Prometheus.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DurationExpr {
     /// `5m`, `300`
     Number(NumberLiteral),
@@ -130,7 +130,8 @@ impl DurationExpr {
 impl NumberLiteral {
     /// Puts a sign in front, which is at byte `start`.
     pub(crate) fn signed(mut self, sign: Sign, start: usize) -> Self {
-        if sign == Sign::Minus {
+        // All NaNs are the same.
+        if sign == Sign::Minus && !self.value.is_nan() {
             self.value = -self.value;
         }
         self.span.start = start;

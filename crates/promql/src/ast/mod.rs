@@ -28,7 +28,7 @@ pub struct Span {
 }
 
 /// An expression.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Expr {
     /// `sum by (a) (…)`
     Aggregate(AggregateExpr),
@@ -53,7 +53,7 @@ pub enum Expr {
 }
 
 /// An aggregation over the series of an instant vector.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AggregateExpr {
     /// What is done.
     pub op: AggregateOp,
@@ -70,7 +70,7 @@ pub struct AggregateExpr {
 }
 
 /// An operation on two expressions.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BinaryExpr {
     /// What is done.
     pub op: BinaryOp,
@@ -86,8 +86,8 @@ pub struct BinaryExpr {
     pub span: Span,
 }
 
-/// How the series of two vectors find each other.
-#[derive(Clone, PartialEq, Debug)]
+/// How the series of two vectors find each other. Equality compares bits of fill values.
+#[derive(Clone, Debug)]
 pub struct VectorMatching {
     /// How many series match how many.
     pub cardinality: Cardinality,
@@ -104,7 +104,7 @@ pub struct VectorMatching {
 }
 
 /// A call of a function.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Call {
     /// The function.
     pub function: &'static Function,
@@ -114,8 +114,8 @@ pub struct Call {
     pub span: Span,
 }
 
-/// A number, or a duration that stands for its seconds.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// A number, or a duration that stands for its seconds. Equality compares bits.
+#[derive(Clone, Copy, Debug)]
 pub struct NumberLiteral {
     /// The number, or seconds.
     pub value: f64,
@@ -126,7 +126,7 @@ pub struct NumberLiteral {
 }
 
 /// An expression in parentheses.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParenExpr {
     /// What is in them.
     pub expr: Box<Expr>,
@@ -144,7 +144,7 @@ pub struct StringLiteral {
 }
 
 /// A sign in front of an expression other than a number, whose value includes it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnaryExpr {
     /// The sign.
     pub op: Sign,
@@ -178,7 +178,7 @@ pub enum Boundaries {
 }
 
 /// A choice of series at a time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VectorSelector {
     /// The name in front of the braces. A name inside is a matcher only.
     pub name: Option<String>,
@@ -197,7 +197,7 @@ pub struct VectorSelector {
 }
 
 /// A choice of series over a range of time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MatrixSelector {
     /// The series, offset and time.
     pub selector: VectorSelector,
@@ -208,7 +208,7 @@ pub struct MatrixSelector {
 }
 
 /// An expression evaluated many times over a range of time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubqueryExpr {
     /// An instant vector.
     pub expr: Box<Expr>,
@@ -234,6 +234,25 @@ impl Span {
         Self { start: self.start, end: last.end }
     }
 }
+
+impl PartialEq for NumberLiteral {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |e: &Self| (e.value.to_bits(), e.is_duration, e.span);
+        bits(self) == bits(other)
+    }
+}
+
+impl Eq for NumberLiteral {}
+
+impl PartialEq for VectorMatching {
+    fn eq(&self, other: &Self) -> bool {
+        let fills = |e: &Self| (e.fill_left.map(f64::to_bits), e.fill_right.map(f64::to_bits));
+        (self.cardinality, &self.labels, self.on, &self.include, fills(self))
+            == (other.cardinality, &other.labels, other.on, &other.include, fills(other))
+    }
+}
+
+impl Eq for VectorMatching {}
 
 impl Expr {
     /// Where it is.

@@ -121,8 +121,11 @@ impl Tokens<'_> {
         }
         let mut pairs = if self.peek() == Kind::LeftBrace { self.label_set()? } else { Vec::new() };
         if let Some(name) = name {
-            pairs.retain(|(label, _)| label != METRIC_NAME);
-            pairs.push((METRIC_NAME.to_owned(), name));
+            // It takes the place of a name in the braces, but of one only.
+            match pairs.iter_mut().find(|(label, _)| label == METRIC_NAME) {
+                Some((_, value)) => *value = name,
+                None => pairs.push((METRIC_NAME.to_owned(), name)),
+            }
         }
         Ok(pairs)
     }

@@ -1,12 +1,14 @@
 //! From trees to text.
 //!
-//! What is printed is what Prometheus prints, and parses to the tree again. Where Prometheus' own text would not, ours
+//! What is printed is what Prometheus prints, and parses to the tree again (`foo offset +(5)` only with computed durations
+//! enabled, though it is parsed without). Where Prometheus' own text would not, ours
 //! differs as little as it can:
 //!
-//! - durations finer than a millisecond are printed as seconds, and `-0s` with its sign;
+//! - durations finer than a millisecond, which Prometheus cuts, are printed as seconds, and `-0s` with its sign;
 //! - a computed offset that would end too early, or take in the operator behind it, gets signs that mean nothing, or comes
 //!   before other modifiers: `foo offset ++5m + 3`;
 //! - the labels `without`, `inf` and `nan` in lists get quotes, for they are keywords;
+//! - `Inf` as the base of a power gets no sign, which would be one of the power;
 //! - a selector of all series, which `info` may have, is `{}` instead of nothing;
 //! - U+FFFD in strings is escaped; fill values 0 and -0 are told apart.
 
@@ -14,7 +16,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::{
     ast::{
-        AggregateExpr, AtModifier, BinaryExpr, Boundaries, Cardinality, DurationExpr, DurationValue, Expr,
+        AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Boundaries, Cardinality, DurationExpr, DurationValue, Expr,
         MatrixSelector, NumberLiteral, SubqueryExpr, VectorMatching, VectorSelector,
     },
     quote::quote_for_lexer,
@@ -49,7 +51,10 @@ fn write_expr(f: &mut dyn Write, expr: &Expr, before_operator: bool) -> fmt::Res
             f.write_char(')')
         }
         Expr::Binary(e) => {
-            write_expr(f, &e.lhs, takes_offset(e))?;
+            match &*e.lhs {
+                Expr::Number(base) if is_unsigned_base(e, base) => f.write_str("Inf")?,
+                lhs => write_expr(f, lhs, takes_offset(e))?,
+            }
             f.write_char(' ')?;
             write_operator(f, e)?;
             f.write_char(' ')?;
@@ -89,6 +94,11 @@ fn write_expr(f: &mut dyn Write, expr: &Expr, before_operator: bool) -> fmt::Res
 /// Whether a computed offset takes the operator for its own.
 fn takes_offset(binary: &BinaryExpr) -> bool {
     matches!(binary.op.as_str(), "+" | "-" | "*" | "/" | "%" | "^")
+}
+
+/// Whether `base` is infinite and the base of a power, of which its sign would be.
+fn is_unsigned_base(binary: &BinaryExpr, base: &NumberLiteral) -> bool {
+    binary.op == BinaryOp::Pow && base.value == f64::INFINITY
 }
 
 /// `sum by (a) `
@@ -212,7 +222,7 @@ fn write_offset(f: &mut dyn Write, offset: &DurationValue) -> fmt::Result {
         DurationValue::Nanos(0) => Ok(()),
         DurationValue::Nanos(n) => {
             let sign = if *n < 0 { "-" } else { "" };
-            write!(f, " offset {sign}{}", nanos(n.unsigned_abs()))
+            write!(f, " offset {sign}{}", nanos(*n))
         }
         DurationValue::Expr(e) => write!(f, " offset {}", duration::as_offset(e)),
     }
@@ -239,7 +249,9 @@ fn write_vector(f: &mut dyn Write, e: &VectorSelector, before_operator: bool) ->
 
 fn write_range(f: &mut dyn Write, range: &DurationValue) -> fmt::Result {
     match range {
-        DurationValue::Nanos(n) => f.write_str(&nanos(n.unsigned_abs())),
+        // Less than half a nanosecond was given, for zero is none.
+        DurationValue::Nanos(0) => f.write_str("0.0000000001"),
+        DurationValue::Nanos(n) => f.write_str(&nanos(*n)),
         DurationValue::Expr(e) => write!(f, "{e}"),
     }
 }

@@ -30,30 +30,20 @@ fn milliseconds(mut ms: u64) -> String {
     text
 }
 
-/// Nanoseconds that the parser makes of a duration literal.
-fn nanos_of_literal(text: &str) -> Option<u64> {
-    let seconds = duration_seconds(parse_duration(text).ok()?);
-    Some(nanos_of_seconds(seconds))
-}
-
-fn nanos_of_seconds(seconds: f64) -> u64 {
-    // Saturates, like the parser.
-    ((seconds * 1e9).round() as i64).unsigned_abs()
-}
-
-/// A fixed duration.
-pub(super) fn nanos(nanos: u64) -> String {
-    let text = milliseconds(nanos / 1_000_000);
-    if nanos_of_literal(&text) == Some(nanos) {
-        return text;
+/// A fixed duration without its sign.
+pub(super) fn nanos(nanos: i64) -> String {
+    // What the parser makes of seconds; it saturates.
+    let is_same = |seconds: f64| (seconds.copysign(nanos as f64) * 1e9).round() as i64 == nanos;
+    let is_same_text = |text: &String| parse_duration(text).is_ok_and(|nanos| is_same(duration_seconds(nanos)));
+    let absolute = nanos.unsigned_abs();
+    let truncated = milliseconds(absolute / 1_000_000);
+    let rounded = milliseconds((absolute + 500_000) / 1_000_000);
+    if let Some(text) = [&truncated, &rounded].into_iter().find(|text| is_same_text(text)) {
+        return text.clone();
     }
-    let rounded = milliseconds(nanos.saturating_add(500_000) / 1_000_000);
-    if nanos_of_literal(&rounded) == Some(nanos) {
-        return rounded;
-    }
-    let seconds = nanos as f64 / 1e9;
+    let seconds = absolute as f64 / 1e9;
     let candidates = [seconds, seconds.next_up(), seconds.next_down()];
-    candidates.into_iter().find(|&s| nanos_of_seconds(s) == nanos).map_or(text, plain)
+    candidates.into_iter().find(|&seconds| is_same(seconds)).map_or(truncated, plain)
 }
 
 /// A duration that stands for its seconds.
@@ -122,7 +112,8 @@ mod tests {
         assert_eq!(milliseconds(14 * 24 * 3_600_000), "2w");
         assert_eq!(milliseconds(365 * 24 * 3_600_000 + 1), "365d1ms");
         assert_eq!(nanos(1_000_500_000), "1.0005");
-        assert_eq!(nanos(1_009_000_000), "1s9ms");
+        assert_eq!(nanos(-1_009_000_000), "1s9ms");
+        assert_eq!(nanos(i64::MIN), "9223372036.854776");
         assert_eq!(duration_literal(-0.009), "-9ms");
         for (float, text) in
             [(1e21, "1e+21"), (1.5e6, "1.5e+06"), (123_456.0, "123456"), (1e-5, "1e-05"), (0.0001, "0.0001")]

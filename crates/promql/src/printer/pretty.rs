@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{takes_offset, write_aggregate_op, write_expr, write_operator, write_subquery_suffix};
+use super::{is_unsigned_base, takes_offset, write_aggregate_op, write_expr, write_operator, write_subquery_suffix};
 use crate::ast::Expr;
 
 /// What fits on a line, in bytes.
@@ -61,7 +61,13 @@ fn pretty(f: &mut String, expr: &Expr, level: usize, before_operator: bool) -> f
             close(f, level);
         }
         Expr::Binary(e) => {
-            pretty(f, &e.lhs, level + 1, takes_offset(e))?;
+            match &*e.lhs {
+                Expr::Number(base) if is_unsigned_base(e, base) => {
+                    indent(f, level + 1);
+                    f.push_str("Inf");
+                }
+                lhs => pretty(f, lhs, level + 1, takes_offset(e))?,
+            }
             f.push('\n');
             indent(f, level);
             write_operator(f, e)?;
