@@ -1,5 +1,4 @@
 //! A bucket that fails: whether the answer says so.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::sync::Arc;
 

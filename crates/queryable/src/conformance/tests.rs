@@ -120,11 +120,8 @@ impl Querier for FaultyQuerier {
         let mut matchers = matchers.to_vec();
         let mut hints = hints.clone();
         match self.fault {
-            Fault::SamplesOutOfRange | Fault::RangeOfTheQuerierOnly | Fault::LabelsOfOtherTimes => {
-                if self.fault != Fault::LabelsOfOtherTimes || hints.series_only {
-                    hints.range = TimeRange::ALL;
-                }
-            }
+            Fault::SamplesOutOfRange | Fault::RangeOfTheQuerierOnly => hints.range = TimeRange::ALL,
+            Fault::LabelsOfOtherTimes if hints.series_only => hints.range = TimeRange::ALL,
             Fault::ClosedRange => {
                 let range = self.range.intersect(hints.range);
                 let closed = range.and_then(|range| TimeRange::new(range.start(), range.end().saturating_add(1)).ok());
@@ -136,14 +133,14 @@ impl Querier for FaultyQuerier {
             Fault::OneMatcherIgnored => drop(matchers.pop()),
             _ => {}
         }
-        let wants_absent = matchers.iter().filter(|matcher| matcher.matches_absent()).cloned().collect();
+        let absent: Vec<_> = matchers.iter().filter(|matcher| matcher.matches_absent()).cloned().collect();
         let mut set = self.inner.select(&matchers, &hints).await?;
         let mut all = Vec::new();
         while let Some(batch) = set.next().await? {
             all.extend(batch);
         }
         let limit = hints.limit.map(std::num::NonZeroUsize::get);
-        spoil(self.fault, &mut all, &hints, limit, wants_absent);
+        spoil(self.fault, &mut all, &hints, limit, &absent);
         let warning = Warning { message: "none of your business".into() };
         let warnings = if self.fault == Fault::Warns { vec![warning] } else { Vec::new() };
         let batch = if self.fault == Fault::EmptyBatch { Some(all) } else { Some(all).filter(|all| !all.is_empty()) };
@@ -173,7 +170,7 @@ impl Querier for FaultyQuerier {
     }
 }
 
-fn spoil(fault: Fault, all: &mut Vec<Series>, hints: &SelectHints, limit: Option<usize>, absent: Vec<Matcher>) {
+fn spoil(fault: Fault, all: &mut Vec<Series>, hints: &SelectHints, limit: Option<usize>, absent: &[Matcher]) {
     let edit = |all: &mut Vec<Series>, edit: &mut dyn FnMut(&mut Vec<prometheus_model::Sample>)| {
         for series in all {
             if !matches!(series.data, SeriesData::Labels) {
