@@ -13,6 +13,7 @@ mod chunks;
 mod index;
 mod meta;
 mod objstore_yaml;
+mod promql_parse;
 mod regex;
 mod segment;
 mod select;
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("index", index::run),
     ("meta", meta::run),
     ("objstore_yaml", objstore_yaml::run),
+    ("promql_parse", promql_parse::run),
     ("regex", regex::run),
     ("segment", segment::run),
     ("select", select::run),

@@ -19,6 +19,7 @@ fn main() -> Result<()> {
     corpus.indexes(&root.join("testdata/index"))?;
     corpus.yaml(&root.join("testdata/objstore-config"))?;
     corpus.written()?;
+    corpus.promql()?;
     for file in [files_below(&root.join("fuzz/seeds"))?, files_below(&shared.join("fixtures"))?].concat() {
         corpus.fixture(&file)?;
     }
@@ -81,6 +82,35 @@ impl Corpus {
         for file in files_below(directory)?.iter().filter(|file| file.extension().is_some_and(|e| e == "yaml")) {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             self.add("objstore_yaml", &name, &[&fs::read(file)?])?;
+        }
+        Ok(())
+    }
+
+    fn promql(&self) -> Result<()> {
+        let queries = [
+            "sum by (job, \"a b\") (rate(http_requests_total{code=~\"5..\", __name__!=\"x\"}[5m] offset -1h30m @ end()))",
+            "a + bool on (b, c) group_left (d) fill_left (1e3) fill_right (-Inf) e unless ignoring () f ^ -2 ^ 0x1F",
+            "max_over_time((foo or {\"my.metric\"})[1h:step() + 5m] @ start() offset max_of(5m, -(range())))[5m:]",
+            "foo offset ++5m + 3 % 2 offset (step() * 2 ^ 3) anchored",
+            "limit_ratio(0.5, -info(rate(foo smoothed[5m * 2]), {a=\"\\xc3\\xa9\"})) </ 'b' >/ `c` # d",
+            "label_replace(histogram_quantile(NaN, start), \"a\", '$1', \"\\u00e9\\n\", \"(.*)\") atan2 017 == bool 1_000.5",
+            "count_values without (bool) (\"n\", topk(1y2w3d4h5m6s7ms, foo)) and sum",
+            "sum(foo bar) + on bar baz{a=b, c} @ offset [5m::",
+        ];
+        for (i, query) in queries.iter().enumerate() {
+            for mode in [0, 0x1f] {
+                self.add("promql_parse", &format!("query-{mode}-{i}"), &[&[mode], query.as_bytes()])?;
+            }
+        }
+        let series = [
+            "foo{a=\"b\", 'c.d'='e'} 1 _ _x3 stale -1.5+2x3 NaN 5m 1e3x2",
+            "{\"my.metric\"} {{schema:1 sum:-0.3 count:3.1 z_bucket:7 z_bucket_w:0.05 buckets:[5.1 10] offset:-3}}x2",
+            "foo {{}} {{schema:-53 custom_values:[1 Inf] counter_reset_hint:gauge}}+{{n_buckets:[1 2] n_offset:-5}}x1",
+            "foo{a=~\"b\"} {{sum:1 sum:2 bogus:3 buckets:[1,",
+        ];
+        for (i, series) in series.iter().enumerate() {
+            self.add("promql_parse", &format!("series-{i}"), &[&[0x20], series.as_bytes()])?;
+            self.add("promql_parse", &format!("metric-{i}"), &[&[0x30], series.as_bytes()])?;
         }
         Ok(())
     }
