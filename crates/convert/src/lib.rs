@@ -16,6 +16,7 @@ mod parquet_file;
 mod report;
 mod rows;
 mod shard_set;
+mod shard_sets;
 mod verify;
 
 pub use control::{Control, Progress};
@@ -27,4 +28,5 @@ pub use marker::Marker;
 pub use options::Options;
 pub use parquet_file::{Compression, ZstdLevel};
 pub use report::{ChunkCounts, Report, ShardReport};
+pub use shard_sets::{ShardSet, ShardSets, discover_shard_sets, open_shard_sets, shard_set};
 pub use verify::{VerifyOptions, VerifyReport, verify};

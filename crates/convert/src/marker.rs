@@ -12,11 +12,11 @@ use promparquet_objstore::{Bucket, ErrorKind};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::error::{Error, MarkerSnafu};
+use crate::error::{Error, MarkerSnafu, NewerLayoutSnafu};
 use snafu::ResultExt;
 
-const FILE: &str = "parquet-converter-mark.json";
-const ALL_MARKS: &str = "parquet-markers";
+pub(crate) const FILE: &str = "parquet-converter-mark.json";
+pub(crate) const ALL_MARKS: &str = "parquet-markers";
 /// A mark has about thirty bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -63,6 +63,21 @@ impl Marker {
         }
     }
 
+    /// Reads one of the copies and gives the number of shards, if it says one.
+    pub(crate) async fn shards_of_copy(bucket: &Bucket, key: &str) -> Result<Option<u32>, Error> {
+        #[derive(Deserialize)]
+        struct Text {
+            version: u32,
+            shards: Option<u32>,
+        }
+        let bytes = bucket.get(key, MAX_BYTES).await?;
+        let text: Text = serde_json::from_slice(&bytes).context(MarkerSnafu { key })?;
+        if !(Self { version: text.version, shards: 1 }).is_readable() {
+            return Err(NewerLayoutSnafu { bucket: bucket.to_string(), key, version: text.version }.build().into());
+        }
+        Ok(text.shards.filter(|shards| *shards > 0))
+    }
+
     /// Writes both copies, the one that is read last.
     ///
     /// # Errors
@@ -91,6 +106,7 @@ impl Marker {
     }
 }
 
-fn keys(block: Ulid) -> [String; 2] {
+/// The copy in [`ALL_MARKS`], then that in the block's directory.
+pub(crate) fn keys(block: Ulid) -> [String; 2] {
     [format!("{ALL_MARKS}/{block}-{FILE}"), format!("{block}/{FILE}")]
 }

@@ -3,11 +3,15 @@
 //! The crate knows nothing of files, encodings, serialisation or queries. A type is admitted only if Prometheus'
 //! own data-model documents name it.
 
+mod bucket;
+mod float_text;
 mod histogram;
 mod labels;
 mod sample;
 mod time;
 
+pub use bucket::Bucket;
+pub use float_text::{ApiFloatText, FloatText};
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, stable_hash};
 pub use sample::{NORMAL_NAN_BITS, STALE_NAN_BITS, Sample, Value, is_stale_nan, stale_nan};
