@@ -129,6 +129,14 @@ impl Parser {
     ///
     /// The selector may be one that selects all series.
     ///
+    /// ```
+    /// use prometheus_promql::Parser;
+    /// let matchers = Parser::default().parse_selector(r#"foo{a=~"b.*"}"#)?;
+    /// assert_eq!(matchers.len(), 2);
+    /// assert!(Parser::default().parse_selector("foo[5m]").is_err());
+    /// # Ok::<(), prometheus_promql::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Parser::parse`].
     pub fn parse_selector(&self, selector: &str) -> Result<Vec<Matcher>> {
@@ -147,7 +155,18 @@ impl Parser {
         labels(metric, &tokens.finish(pairs)?)
     }
 
-    /// Parses a series and its values in the notation of test scripts: `foo{a="b"} 1+2x3 _ stale {{sum:3 count:1}}`.
+    /// Parses a series and its values in the notation of test scripts.
+    ///
+    /// ```
+    /// use prometheus_promql::{Error, Parser, SequenceValue};
+    /// let series = Parser::default().parse_series_description(r#"foo{a="b"} 1+2x2 _ stale {{sum:3 count:1}}x1"#)?;
+    /// assert_eq!(series.labels.to_string(), r#"{__name__="foo", a="b"}"#);
+    /// // Histograms are added up by whoever can.
+    /// let values = series.values(1000, &mut |histogram, _, _| Ok::<_, Error>(histogram))?;
+    /// assert_eq!(values.len(), 7);
+    /// assert_eq!(values[2], SequenceValue::Float(5.0));
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Parser::parse_metric`].
