@@ -159,7 +159,7 @@ fn verify_blocking(
         let mut of_shard = budget;
         let scan_bytes = (LEAST_SCAN_BYTES + budget.left() / 3) as u64;
         let footer_bytes = (budget.left() as u64 / 16).max(1 << 20);
-        let limits = Limits { footer_bytes, scan_bytes, page_bytes: scan_bytes };
+        let limits = Limits { footer_bytes, scan_bytes, page_bytes: scan_bytes, ..Limits::default() };
         let options = OpenOptions { limits, ..OpenOptions::default() };
         let shard = runtime.block_on(Shard::open_with(bucket, name, index, options))?;
         let files = [shard.labels_file(), shard.chunks_file()];

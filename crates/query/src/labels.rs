@@ -32,6 +32,8 @@ pub(crate) struct LabelTable {
     cells: Vec<(u32, u32)>,
     /// Stable hashes of all labels of each row; empty if they were not asked for.
     hashes: Vec<u64>,
+    /// Whether a value may be empty, which is none at all.
+    has_empty: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +80,8 @@ pub(crate) async fn read(question: &Question, row_group: usize, found: Found, wa
             let shapes = shapes(&task, row_group, &rows, &indexes.row_index, keeps.as_deref())?;
             let hashes = hashes(&task, row_group, &rows, &indexes.hashes)?;
             let Shapes { columns, runs, cells } = shapes;
-            Ok((LabelTable { rows: rows.iter().collect(), columns: Vec::new(), runs, cells, hashes }, columns))
+            let rows = rows.iter().collect();
+            Ok((LabelTable { rows, columns: Vec::new(), runs, cells, hashes, has_empty: false }, columns))
         })
         .await?;
     read_columns(question, row_group, table, columns).await
@@ -303,6 +306,7 @@ async fn read_columns(
             } else {
                 parts.into_iter().map(decode).collect::<Result<_>>()?
             };
+            table.has_empty = table.columns.iter().any(|column| column.dictionary.has_empty());
             table.sort_columns();
             Ok(table)
         })
@@ -387,7 +391,8 @@ impl LabelTable {
         cells.iter().filter_map(move |(column, start)| {
             let column = self.columns.get(*column as usize)?;
             let code = column.codes.get(start.saturating_add(offset) as usize)?;
-            Some((column.name.as_str(), column.dictionary.get(*code).unwrap_or_default()))
+            let value = column.dictionary.get(*code).filter(|value| !value.is_empty())?;
+            Some((column.name.as_str(), value))
         })
     }
 
@@ -417,6 +422,7 @@ impl LabelTable {
     /// Compares labels of a row with those of a row of another table, which may be this one.
     pub(crate) fn compare(&self, n: u32, other: &Self, m: u32) -> Ordering {
         if std::ptr::eq(self, other)
+            && !self.has_empty
             && let (Some(a), Some(b)) = (self.run(n), self.run(m))
             && a.rows == b.rows
         {

@@ -17,8 +17,8 @@ pub(crate) async fn names(question: &Question, constraints: &Arc<[Constraint]>) 
     let of_groups = (0..question.shard.row_groups()).map(|row_group| {
         let text = &text;
         Box::pin(async move {
-            if constraints.is_empty() {
-                return Ok(names_in_use(question, row_group));
+            if let Some(names) = names_in_use(question, row_group).filter(|_| constraints.is_empty()) {
+                return Ok(names);
             }
             let found = search::search(question, row_group, constraints, text, true).await?;
             question.quota.rows(found.rows.count())?;
@@ -31,17 +31,21 @@ pub(crate) async fn names(question: &Question, constraints: &Arc<[Constraint]>) 
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Labels that some row of the row group has, as far as the column index tells.
-fn names_in_use(question: &Question, row_group: usize) -> BTreeSet<String> {
+/// Labels that some row of the row group has; `None` if a column index does not tell.
+fn names_in_use(question: &Question, row_group: usize) -> Option<BTreeSet<String>> {
     let file = question.shard.labels_file();
-    let is_used = |column: ColumnChunk<'_>| {
-        (0..column.page_count()).any(|n| column.bounds(n).is_none_or(|bounds| !bounds.all_absent))
-    };
-    let labels = file.columns().iter().enumerate().filter_map(|(position, column)| match column {
-        Column::Label(name) if is_used(file.column_chunk(row_group, position)) => Some(name.clone()),
-        _ => None,
-    });
-    labels.collect()
+    let mut names = BTreeSet::new();
+    for (position, column) in file.columns().iter().enumerate() {
+        let Column::Label(name) = column else { continue };
+        let chunk = file.column_chunk(row_group, position);
+        for n in 0..chunk.page_count() {
+            if !chunk.bounds(n)?.all_absent {
+                names.insert(name.clone());
+                break;
+            }
+        }
+    }
+    Some(names)
 }
 
 /// Values of the label `name` of rows that fit.
@@ -74,7 +78,8 @@ pub(crate) async fn values(
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Values that a column has in these rows; in all, if none are given: those of its dictionary then.
+/// Values that a column has in these rows; in all, if none are given: those of its dictionary then, without looking at the
+/// codes, which are many times as much to read. No known writer leaves entries there that no row uses.
 async fn values_of(
     question: &Question,
     row_group: usize,

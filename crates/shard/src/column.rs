@@ -103,6 +103,8 @@ impl<'a> ColumnChunk<'a> {
             ColumnIndexMetaData::BYTE_ARRAY(index) if !all_absent => (index.min_value(n), index.max_value(n)),
             _ => (None, None),
         };
+        // Writers that leave bounds out write empty ones; that there are none but empty values is not worth knowing.
+        let (min, max) = if max.is_some_and(<[u8]>::is_empty) { (None, None) } else { (min, max) };
         Some(PageBounds { min, max, all_absent, absent: index.null_count(n).and_then(|n| u64::try_from(n).ok()) })
     }
 

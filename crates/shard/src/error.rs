@@ -68,6 +68,8 @@ pub(crate) enum Detail {
     Unsupported { place: Place, what: String },
     #[snafu(display("{place}: {what} takes {needed} bytes of memory; at most {limit} are allowed"))]
     TooLarge { place: Place, what: &'static str, needed: u64, limit: u64 },
+    #[snafu(display("{place}: expected a row group of at most {limit} rows, found {rows}"))]
+    TooManyRows { place: Place, rows: u32, limit: u32 },
     #[snafu(display("{place}: footer: {source}"))]
     Footer { place: Place, source: parquet::errors::ParquetError },
     #[snafu(display("{place}: {source}"))]
@@ -84,7 +86,7 @@ impl Error {
         match &*self.0 {
             Detail::Corrupt { .. } | Detail::Footer { .. } | Detail::Layout { .. } => ErrorKind::Corrupt,
             Detail::Unsupported { .. } => ErrorKind::Unsupported,
-            Detail::TooLarge { .. } => ErrorKind::LimitExceeded,
+            Detail::TooLarge { .. } | Detail::TooManyRows { .. } => ErrorKind::LimitExceeded,
             Detail::Bucket { source } => match source.kind() {
                 Bucket::Corrupt => ErrorKind::Corrupt,
                 Bucket::NotFound => ErrorKind::NotFound,

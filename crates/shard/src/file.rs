@@ -41,10 +41,16 @@ pub struct ShardFile {
 
 impl ShardFile {
     /// Checks the metadata of the file `key` of `size` bytes.
-    pub(crate) fn new(object: String, key: String, size: u64, metadata: ParquetMetaData) -> Result<Self> {
+    pub(crate) fn new(
+        object: String,
+        key: String,
+        size: u64,
+        metadata: ParquetMetaData,
+        most_rows: u32,
+    ) -> Result<Self> {
         let mut file = Self { object, key, size, metadata, columns: Vec::new(), rows: Vec::new() };
         file.columns = file.check_columns()?;
-        file.rows = file.check_row_groups()?;
+        file.rows = file.check_row_groups(most_rows)?;
         for row_group in 0..file.rows.len() {
             for column in 0..file.columns.len() {
                 file.check_chunk(row_group, column)?;
@@ -78,7 +84,7 @@ impl ShardFile {
         Ok(columns)
     }
 
-    fn check_row_groups(&self) -> Result<Vec<u32>> {
+    fn check_row_groups(&self, most_rows: u32) -> Result<Vec<u32>> {
         let mut rows = Vec::with_capacity(self.metadata.num_row_groups());
         let mut total = 0_i64;
         for (row_group, group) in self.metadata.row_groups().iter().enumerate() {
@@ -87,6 +93,10 @@ impl ShardFile {
                 let place = Place { row_group: Some(row_group), ..self.place() };
                 return Err(Error::corrupt(place, "fewer than 2^32 - 1 rows", found.to_string()));
             };
+            if count > most_rows {
+                let place = Place { row_group: Some(row_group), ..self.place() };
+                return Err(Detail::TooManyRows { place, rows: count, limit: most_rows }.into());
+            }
             rows.push(count);
             total = total.saturating_add(found);
         }

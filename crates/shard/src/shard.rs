@@ -22,12 +22,14 @@ pub struct Limits {
     pub page_bytes: u64,
     /// All pages that a [`RowScan`] holds at a time.
     pub scan_bytes: u64,
+    /// Rows of one row group: a few bytes of a page can stand for any number of them.
+    pub row_group_rows: u32,
 }
 
 impl Default for Limits {
-    /// 64 MiB, 256 MiB and 1 GiB.
+    /// 64 MiB, 256 MiB, 1 GiB and 64 Mi rows.
     fn default() -> Self {
-        Self { footer_bytes: 64 << 20, page_bytes: 256 << 20, scan_bytes: 1 << 30 }
+        Self { footer_bytes: 64 << 20, page_bytes: 256 << 20, scan_bytes: 1 << 30, row_group_rows: 64 << 20 }
     }
 }
 
@@ -77,7 +79,8 @@ impl Shard {
     /// Opens a shard with options.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if a footer is longer than allowed.
+    /// As [`open`](Self::open); [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if a footer is longer or a row group
+    /// has more rows than allowed.
     pub async fn open_with(bucket: &Bucket, name: &str, index: u32, options: OpenOptions) -> Result<Self> {
         let (labels, chunks) = futures::future::try_join(
             open_file(bucket, labels_file(name, index), options),
@@ -285,7 +288,7 @@ async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result
     loop {
         match footer.step()? {
             Step::Fetch(range) => footer.prepend(&bucket.get_range(&key, range).await?),
-            Step::Done(metadata) => return ShardFile::new(object, key, size, *metadata),
+            Step::Done(metadata) => return ShardFile::new(object, key, size, *metadata, options.limits.row_group_rows),
         }
     }
 }

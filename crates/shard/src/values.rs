@@ -69,6 +69,7 @@ pub struct Dictionary {
     data: Bytes,
     /// Where each entry's length stands, and the end of the last entry.
     starts: Vec<u32>,
+    has_empty: bool,
 }
 
 const LENGTH_BYTES: usize = 4;
@@ -82,10 +83,12 @@ impl Dictionary {
         }
         let mut starts = Vec::with_capacity((entries as usize).saturating_add(1));
         let mut rest: &[u8] = body;
+        let mut has_empty = false;
         for _ in 0..entries {
             starts.push(u32::try_from(body.len().saturating_sub(rest.len())).unwrap_or(u32::MAX));
             let value = rest.split_first_chunk::<LENGTH_BYTES>().and_then(|(length, after)| {
                 let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+                has_empty |= length == 0;
                 after.split_at_checked(length)
             });
             let Some((_, after)) = value else {
@@ -97,7 +100,7 @@ impl Dictionary {
             return Err(Fault::corrupt(format!("{entries} values"), format!("{} more bytes", rest.len())));
         }
         starts.push(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        Ok(Self { data: body.clone(), starts })
+        Ok(Self { data: body.clone(), starts, has_empty })
     }
 
     /// How many entries.
@@ -110,6 +113,12 @@ impl Dictionary {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether an entry is empty, which the layout knows none of.
+    #[must_use]
+    pub const fn has_empty(&self) -> bool {
+        self.has_empty
     }
 
     /// The `i`-th entry.

@@ -2,4 +2,5 @@
 
 pub mod blocks;
 pub mod checksum;
+pub mod expected;
 pub mod stores;

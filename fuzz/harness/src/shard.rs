@@ -22,19 +22,20 @@ use promparquet_schema::{cell, chunks_file, labels_file};
 use promparquet_shard::{Coalescing, Error, ErrorKind, Limits, OpenOptions, RowScan, ScanOptions, Shard, ShardFile};
 
 const NAME: &str = "block";
-const LIMITS: Limits = Limits { footer_bytes: 1 << 20, page_bytes: 1 << 20, scan_bytes: 8 << 20 };
+const LIMITS: Limits =
+    Limits { footer_bytes: 1 << 20, page_bytes: 1 << 20, scan_bytes: 8 << 20, row_group_rows: 1 << 20 };
 /// Few bytes can say many equal rows: work on one input is bounded.
-const MOST_ROWS: usize = 20_000;
+pub(crate) const MOST_ROWS: usize = 20_000;
 
 /// The files of an input.
-struct Files {
+pub(crate) struct Files {
     mode: u8,
     labels: Vec<u8>,
     chunks: Vec<u8>,
 }
 
 impl Files {
-    fn split(input: &[u8]) -> Option<Self> {
+    pub(crate) fn split(input: &[u8]) -> Option<Self> {
         let ([mode, lengths @ ..], rest) = input.split_first_chunk::<7>()?;
         let [a0, a1, b0, b1, c0, c1] = *lengths;
         let (labels_body, rest) = rest.split_at_checked(u16::from_be_bytes([a0, a1]).into())?;
@@ -48,13 +49,19 @@ impl Files {
         Some(Self { mode: *mode, labels, chunks })
     }
 
-    fn open(&self) -> Result<Shard, Error> {
+    pub(crate) fn open(&self) -> Result<Shard, Error> {
         let bucket = Bucket::new(Arc::new(InMemory::new()), "memory:");
         for (key, bytes) in [(labels_file(NAME, 0), &self.labels), (chunks_file(NAME, 0), &self.chunks)] {
             block_on(bucket.put(&key, Bytes::copy_from_slice(bytes))).expect("memory takes any object");
         }
         let tail_bytes = if self.mode & 1 == 0 { 64 << 10 } else { 64 };
         block_on(Shard::open_with(&bucket, NAME, 0, OpenOptions { tail_bytes, limits: LIMITS }))
+    }
+
+    /// Makes the checksums of all pages good.
+    pub(crate) fn fix(&mut self, shard: &Shard) {
+        fix_pages(&mut self.labels, shard.labels_file());
+        fix_pages(&mut self.chunks, shard.chunks_file());
     }
 }
 
@@ -104,8 +111,7 @@ fn covers(file: &ShardFile, row_group: usize, column: usize) -> bool {
 pub(crate) fn run_pages(input: &[u8]) {
     let Some(mut files) = Files::split(input) else { return };
     let Ok(shard) = files.open() else { return };
-    fix_pages(&mut files.labels, shard.labels_file());
-    fix_pages(&mut files.chunks, shard.chunks_file());
+    files.fix(&shard);
     let shard = files.open().expect("opening reads no pages");
     let (rows, result) = scan(&shard, ScanOptions::default());
     match &result {
@@ -132,13 +138,13 @@ pub(crate) fn run_pages(input: &[u8]) {
 }
 
 #[derive(PartialEq, Debug)]
-struct Row {
-    labels: Labels,
+pub(crate) struct Row {
+    pub(crate) labels: Labels,
     cells: Vec<Vec<u8>>,
 }
 
 /// The rows up to the first error, or up to the most.
-fn scan(shard: &Shard, options: ScanOptions) -> (Vec<Row>, Result<(), Error>) {
+pub(crate) fn scan(shard: &Shard, options: ScanOptions) -> (Vec<Row>, Result<(), Error>) {
     let mut rows = Vec::new();
     let mut scan: RowScan<'_> = shard.scan(options);
     while rows.len() < MOST_ROWS {

@@ -29,7 +29,7 @@ async fn tiny() -> Bucket {
 }
 
 async fn read(bucket: &Bucket) -> promparquet_shard::Result<Vec<Row>> {
-    let limits = Limits { footer_bytes: 1 << 20, page_bytes: 1 << 20, scan_bytes: 4 << 20 };
+    let limits = Limits { footer_bytes: 1 << 20, page_bytes: 1 << 20, scan_bytes: 4 << 20, ..Limits::default() };
     let shard = Shard::open_with(bucket, "block", 0, OpenOptions { limits, ..OpenOptions::default() }).await?;
     rows(&shard, ScanOptions::default()).await
 }
