@@ -36,3 +36,4 @@ pub use ast::{
 pub use error::{Error, ErrorKind, ParseError, Result};
 pub use function::{FUNCTIONS, Function, FunctionId, Variadic};
 pub use parser::{Combine, HistogramStep, Parser, ParserOptions, SequenceItem, SequenceValue, SeriesDescription};
+pub use quote::quote;

@@ -38,8 +38,13 @@ fn push_escaped(out: &mut String, c: char, quote: char) {
     }
 }
 
-/// `text` in double quotes.
-pub(crate) fn quote(text: &str) -> String {
+/// `text` in double quotes, escaped as Go's `strconv.Quote` does it, by which Prometheus prints label values.
+///
+/// ```
+/// assert_eq!(prometheus_promql::quote("a\"\u{ad}é"), r#""a\"\u00adé""#);
+/// ```
+#[must_use]
+pub fn quote(text: &str) -> String {
     quote_bytes(text.as_bytes())
 }
 

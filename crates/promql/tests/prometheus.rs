@@ -236,7 +236,7 @@ fn corpus() {
     let most = BTreeMap::from([
         (Allowed::NotUtf8, 35),
         (Allowed::Overflow, 10),
-        (Allowed::PrintedFormIsAnother, 57),
+        (Allowed::PrintedFormIsAnother, 62),
         (Allowed::NoLabels, 2),
         (Allowed::HistogramArithmetic, 45),
     ]);

@@ -370,7 +370,8 @@ impl Gen {
 fn ends_in_open_offset(e: &Expr) -> bool {
     match e {
         Expr::Vector(e) => {
-            matches!(e.offset, DurationValue::Expr(_)) && e.at.is_none() && e.boundaries == Boundaries::Plain
+            let is_open = matches!(&e.offset, DurationValue::Expr(e) if !matches!(**e, DurationExpr::Paren { .. }));
+            is_open && e.at.is_none() && e.boundaries == Boundaries::Plain
         }
         Expr::Unary(e) => ends_in_open_offset(&e.expr),
         Expr::Binary(e) => ends_in_open_offset(&e.rhs),

@@ -61,6 +61,11 @@ foo offset -5m + 3
 foo offset (5m) + 3
 foo offset (5m) + bar
 foo offset -(5m) + 3
+foo offset +(5m) + 3
+-foo offset +(step()) * 2 ^ 3
+foo offset (5m) @ 3 + 2
+foo offset +(5m) anchored + 2
+foo[5m] offset +(5m) + 3
 foo offset --5m + 3
 foo offset --5m ^ 2
 foo offset +-5m * 2

@@ -1,4 +1,7 @@
 //! Expressions.
+//!
+//! What finishes a node is kept out of the functions that recurse (`#[inline(never)]`), for these are to take little of the
+//! stack.
 
 use super::{
     call::aggregate_op,

@@ -37,7 +37,8 @@ mod tokens;
 pub use series::{Combine, HistogramStep, SequenceItem, SequenceValue, SeriesDescription};
 use tokens::{Stop, Tokens};
 
-pub(crate) use number::{duration_seconds, parse_duration, parse_number};
+use number::parse_number;
+pub(crate) use number::{UNITS, duration_seconds, parse_duration};
 
 /// What is parsed, and how much of it.
 ///

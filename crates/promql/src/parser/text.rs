@@ -25,37 +25,44 @@ fn unquote(literal: &str) -> Option<Vec<u8>> {
             continue;
         }
         let escaped = rest.next()?;
-        let (digits, base, is_byte) = match escaped {
-            'a' => (0, 0x07, true),
-            'b' => (0, 0x08, true),
-            'f' => (0, 0x0c, true),
-            'n' => (0, 0x0a, true),
-            'r' => (0, 0x0d, true),
-            't' => (0, 0x09, true),
-            'v' => (0, 0x0b, true),
-            '\\' => (0, 0x5c, true),
-            c if c == quote => (0, u32::from(c), true),
-            'x' => (2, 16, true),
-            'u' => (4, 16, false),
-            'U' => (8, 16, false),
-            '0'..='7' => (3, 8, true),
-            _ => return None,
+        let (digits, base) = match escaped {
+            'x' => (2, 16),
+            'u' => (4, 16),
+            'U' => (8, 16),
+            '0'..='7' => (3, 8),
+            _ => {
+                out.push(plain_escape(escaped, quote)?);
+                continue;
+            }
         };
-        if digits == 0 {
-            out.push(u8::try_from(base).ok()?);
-            continue;
-        }
+        // The first octal digit was read.
         let mut code = if base == 8 { escaped.to_digit(8)? } else { 0 };
         for _ in u32::from(base == 8)..digits {
             code = code.wrapping_mul(base).wrapping_add(rest.next()?.to_digit(base)?);
         }
-        if is_byte {
-            out.push(u8::try_from(code).ok()?);
-        } else {
-            push(&mut out, char::from_u32(code)?);
+        match escaped {
+            'u' | 'U' => push(&mut out, char::from_u32(code)?),
+            // A byte, which need not be a character.
+            _ => out.push(u8::try_from(code).ok()?),
         }
     }
     Some(out)
+}
+
+/// What a backslash and one character stand for.
+fn plain_escape(c: char, quote: char) -> Option<u8> {
+    Some(match c {
+        'a' => 0x07,
+        'b' => 0x08,
+        'f' => 0x0c,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 0x0b,
+        '\\' => b'\\',
+        c if c == quote => u8::try_from(quote).ok()?,
+        _ => return None,
+    })
 }
 
 fn push(out: &mut Vec<u8>, c: char) {

@@ -52,18 +52,20 @@ fn has_operator(e: &DurationExpr) -> bool {
     }
 }
 
-/// The text behind `offset`, where operators are read only behind a parenthesis or two signs.
-pub(super) fn as_offset(e: &DurationExpr) -> String {
+/// The text behind `offset`, where operators are read only behind a parenthesis or two signs. A sign in front of a
+/// parenthesis keeps an operator behind it out.
+pub(super) fn as_offset(e: &DurationExpr, before_operator: bool) -> String {
     let text = e.to_string();
-    if !has_operator(e) || text.starts_with('(') {
-        return text;
-    }
-    let missing = 2_usize.saturating_sub(signs(&text));
+    let missing = match e {
+        DurationExpr::Paren { .. } => usize::from(before_operator),
+        _ if !has_operator(e) || text.starts_with('(') => 0,
+        _ => 2_usize.saturating_sub(signs(&text)),
+    };
     format!("{}{text}", "+".repeat(missing))
 }
 
-/// Whether an operator behind `offset` and this duration belongs to the latter.
+/// Whether an operator behind `offset` and this duration belongs to the latter, whatever sign it has.
 pub(super) fn is_open(e: &DurationExpr) -> bool {
-    let text = as_offset(e);
+    let text = as_offset(e, true);
     text.starts_with('(') || signs(&text) >= 2
 }

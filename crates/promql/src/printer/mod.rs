@@ -6,7 +6,7 @@
 //!
 //! - durations finer than a millisecond, which Prometheus cuts, are printed as seconds, and `-0s` with its sign;
 //! - a computed offset that would end too early, or take in the operator behind it, gets signs that mean nothing, or comes
-//!   before other modifiers: `foo offset ++5m + 3`;
+//!   before other modifiers: `foo offset ++5m + 3`, `foo offset (5m) @ 1.000 + 3`;
 //! - the labels `without`, `inf` and `nan` in lists get quotes, for they are keywords;
 //! - `Inf` as the base of a power gets no sign, which would be one of the power;
 //! - a selector of all series, which `info` may have, is `{}` instead of nothing;
@@ -217,14 +217,14 @@ fn write_boundaries(f: &mut dyn Write, boundaries: Boundaries) -> fmt::Result {
     })
 }
 
-fn write_offset(f: &mut dyn Write, offset: &DurationValue) -> fmt::Result {
+fn write_offset(f: &mut dyn Write, offset: &DurationValue, before_operator: bool) -> fmt::Result {
     match offset {
         DurationValue::Nanos(0) => Ok(()),
         DurationValue::Nanos(n) => {
             let sign = if *n < 0 { "-" } else { "" };
             write!(f, " offset {sign}{}", nanos(*n))
         }
-        DurationValue::Expr(e) => write!(f, " offset {}", duration::as_offset(e)),
+        DurationValue::Expr(e) => write!(f, " offset {}", duration::as_offset(e, before_operator)),
     }
 }
 
@@ -240,11 +240,11 @@ fn write_vector(f: &mut dyn Write, e: &VectorSelector, before_operator: bool) ->
     write_series(f, e)?;
     let offset_first = before_operator && is_open(&e.offset);
     if offset_first {
-        write_offset(f, &e.offset)?;
+        write_offset(f, &e.offset, before_operator)?;
     }
     write_at(f, e.at)?;
     write_boundaries(f, e.boundaries)?;
-    if offset_first { Ok(()) } else { write_offset(f, &e.offset) }
+    if offset_first { Ok(()) } else { write_offset(f, &e.offset, before_operator) }
 }
 
 fn write_range(f: &mut dyn Write, range: &DurationValue) -> fmt::Result {
@@ -263,11 +263,11 @@ fn write_matrix(f: &mut dyn Write, e: &MatrixSelector, before_operator: bool) ->
     f.write_char(']')?;
     let offset_first = before_operator && is_open(&e.selector.offset);
     if offset_first {
-        write_offset(f, &e.selector.offset)?;
+        write_offset(f, &e.selector.offset, before_operator)?;
     }
     write_boundaries(f, e.selector.boundaries)?;
     write_at(f, e.selector.at)?;
-    if offset_first { Ok(()) } else { write_offset(f, &e.selector.offset) }
+    if offset_first { Ok(()) } else { write_offset(f, &e.selector.offset, before_operator) }
 }
 
 /// `[1h:5m] @ end() offset 1d`
@@ -281,10 +281,10 @@ fn write_subquery_suffix(f: &mut dyn Write, e: &SubqueryExpr, before_operator: b
     f.write_char(']')?;
     let offset_first = before_operator && is_open(&e.offset);
     if offset_first {
-        write_offset(f, &e.offset)?;
+        write_offset(f, &e.offset, before_operator)?;
     }
     write_at(f, e.at)?;
-    if offset_first { Ok(()) } else { write_offset(f, &e.offset) }
+    if offset_first { Ok(()) } else { write_offset(f, &e.offset, before_operator) }
 }
 
 impl Display for DurationExpr {

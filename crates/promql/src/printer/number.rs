@@ -1,18 +1,7 @@
 //! Numbers, durations and times.
 
-use crate::parser::{duration_seconds, parse_duration};
+use crate::parser::{UNITS, duration_seconds, parse_duration};
 use prometheus_model::TimestampMs;
-
-/// Units in milliseconds; those of the first two are used only where nothing remains.
-const UNITS: [(&str, u64); 7] = [
-    ("y", 365 * 24 * 3_600_000),
-    ("w", 7 * 24 * 3_600_000),
-    ("d", 24 * 3_600_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
 
 /// A duration of whole milliseconds, as Prometheus prints it.
 fn milliseconds(mut ms: u64) -> String {
@@ -20,8 +9,10 @@ fn milliseconds(mut ms: u64) -> String {
         return "0s".to_owned();
     }
     let mut text = String::new();
-    for (i, (unit, length)) in UNITS.into_iter().enumerate() {
+    for (i, (unit, nanos)) in UNITS.into_iter().enumerate() {
+        let length = nanos / 1_000_000;
         let (number, rest) = (ms / length, ms % length);
+        // Years and weeks are used only where nothing remains.
         if number > 0 && (i > 1 || rest == 0) {
             text.push_str(&format!("{number}{unit}"));
             ms = rest;
