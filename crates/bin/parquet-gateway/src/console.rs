@@ -11,11 +11,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use promparquet_convert::Control;
 use tokio::task::JoinHandle;
 
-use crate::number::{show_bytes, show_count};
+use snafu::ResultExt;
+
+use crate::{
+    error::PrintSnafu,
+    number::{show_bytes, show_count},
+};
 
 /// A result. A reader that went away (`| head`) does not stop the work.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A part of a result that is nothing but printed, so that printing may stop.
+pub(crate) fn try_line(text: &str) -> Result<(), crate::error::Error> {
+    writeln!(std::io::stdout(), "{text}").context(PrintSnafu)
 }
 
 /// What happens meanwhile.

@@ -33,6 +33,40 @@ pub(crate) enum Error {
     Output { path: String, source: std::io::Error },
     #[snafu(display("{source}"))]
     Range { source: prometheus_model::TimeRangeError },
+    #[snafu(display(
+        "which shards? give --in, --parquet.storage.prefix, --parquet.objstore-config or --parquet.objstore-config-file"
+    ))]
+    NoShards,
+    #[snafu(display(
+        "{bucket} has no shard set with a mark that it is complete: convert blocks into it, or name a set with --block"
+    ))]
+    NoShardSets { bucket: String },
+    #[snafu(display("selector {selector}"))]
+    Selector { selector: String, source: prometheus_promql::Error },
+    #[snafu(display(
+        "the answer would exceed a limit: choose fewer series or a shorter time, or raise the --max-... flag"
+    ))]
+    Limit { source: prometheus_queryable::Error },
+    #[snafu(display("the answer is not complete"))]
+    Query { source: prometheus_queryable::Error },
+    #[snafu(display("cannot write to standard output"))]
+    Print { source: std::io::Error },
     #[snafu(display("{failed} of {all} conversions failed"))]
     SomeFailed { failed: usize, all: usize },
+}
+
+impl From<prometheus_queryable::Error> for Error {
+    fn from(source: prometheus_queryable::Error) -> Self {
+        match source.kind() {
+            prometheus_queryable::ErrorKind::LimitExceeded => Self::Limit { source },
+            _ => Self::Query { source },
+        }
+    }
+}
+
+impl Error {
+    /// Whether nobody reads the output any more (`| head`), which is no failure.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Print { source } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
 }

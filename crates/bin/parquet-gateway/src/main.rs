@@ -1,19 +1,24 @@
-//! `parquet-gateway`: Prometheus TSDB blocks become Parquet shards.
+//! `parquet-gateway`: Prometheus TSDB blocks become Parquet shards, which answer selects.
 
 mod bucket;
 mod console;
 mod convert;
 mod error;
+mod explain;
 mod export;
+mod format;
 mod inspect;
+mod labels;
 mod number;
 mod quickstart;
+mod select;
+mod shards;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Turns Prometheus TSDB blocks into Parquet shards and back.
+/// Turns Prometheus TSDB blocks into Parquet shards and back, and reads series from shards.
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -28,6 +33,12 @@ enum Command {
     /// Turn Parquet shards into something else
     #[command(subcommand)]
     Export(export::Command),
+    /// Print the series of Parquet shards that a selector fits, with their samples
+    Select(Box<select::Args>),
+    /// Show what a select does: pages spared, requests, bytes, times
+    Explain(Box<explain::Args>),
+    /// Print names or values of labels
+    Labels(Box<labels::Args>),
     /// Show what is in a TSDB block or in Parquet shards
     Inspect(inspect::Args),
     /// Try it: make a realistic block, or take a Prometheus data directory, convert it into .data/ and look at the result
@@ -47,12 +58,16 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Convert(args) => convert::run(*args).await,
             Command::Export(command) => export::run(command).await,
+            Command::Select(args) => select::run(*args).await,
+            Command::Explain(args) => explain::run(*args).await,
+            Command::Labels(args) => labels::run(*args).await,
             Command::Inspect(args) => inspect::run(args).await,
             Command::Quickstart(args) => quickstart::run(args).await,
         }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             console::error(&error);
             ExitCode::FAILURE
