@@ -18,6 +18,7 @@ mod regex;
 mod segment;
 mod select;
 mod shard;
+mod shard_select;
 mod tombstones;
 
 use std::{panic, sync::Once};
@@ -42,10 +43,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("objstore_yaml", objstore_yaml::run),
     ("promql_parse", promql_parse::run),
     ("regex", regex::run),
+    ("rows", shard_select::run_rows),
     ("segment", segment::run),
     ("select", select::run),
     ("shard_footer", shard::run_footer),
     ("shard_pages", shard::run_pages),
+    ("shard_select", shard_select::run),
     ("tombstones", tombstones::run),
 ];
 

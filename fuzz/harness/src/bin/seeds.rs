@@ -122,6 +122,10 @@ impl Corpus {
             self.add("chunks", &format!("made-{mode}"), &[&[0x80 | mode], &made])?;
             self.add("index", &format!("assembled-{mode}"), &[&[mode << 3 | 5], &made[..400]])?;
         }
+        for n in [3_u8, 7] {
+            let bits: Vec<u8> = (0..20).map(|i| i * n).collect();
+            self.add("rows", &n.to_string(), &[&[n, 20, 10], &bits])?;
+        }
         self.add("cells", "cell", &[b"\x00\x01\xe8\x07\xd0\x0f\x03abc\x02\xe8\x07\xd0\x0f\x00"])?;
         for mode in 0..6 {
             self.add("cells", &format!("row-{mode}"), &[&[1 | mode << 2], b"\x08\x00\x02\x7e\x80\x01"])?;
@@ -224,6 +228,10 @@ impl Corpus {
                     for target in ["shard_footer", "shard_pages"] {
                         let parts = [&seed, labels, labels_footer, chunks, chunks_footer];
                         self.add(target, &format!("{name}-{mode}"), &parts)?;
+                    }
+                    for question in [0_u8, 16, 33, 50, 84, 21, 8].map(|q| q ^ mode) {
+                        let parts = [&[question][..], &seed, labels, labels_footer, chunks, chunks_footer];
+                        self.add("shard_select", &format!("{name}-{mode}-{question}"), &parts)?;
                     }
                 }
                 Ok(())
