@@ -131,7 +131,7 @@ fn export_blocking(
     let ulid = options.ulid.unwrap_or_else(|| ulid_of(name, shards));
     let mut writer = BlockWriter::create(out_dir, ulid)?;
     let mut merge = Merge::new(shards, options, control, runtime)?;
-    let mut series = SeriesWriter::new(options);
+    let mut series = SeriesWriter::new(shards, options);
     let mut parts: Vec<Part> = Vec::new();
     let mut rows = 0_u64;
     while let Some(row) = merge.next()? {
@@ -357,6 +357,8 @@ impl<'a> ShardRows<'a> {
 /// Puts the chunks of each series in order.
 struct SeriesWriter {
     merger: SeriesMerger,
+    /// The chunks file of each shard, for messages.
+    objects: Vec<String>,
 }
 
 /// A chunk in a cell.
@@ -368,26 +370,31 @@ struct Found {
 }
 
 impl SeriesWriter {
-    fn new(options: &ExportOptions) -> Self {
+    fn new(shards: &[Shard], options: &ExportOptions) -> Self {
+        let objects = shards.iter().map(|shard| format!("{}/{}", shard.bucket(), shard.chunks_file().key())).collect();
         let merger = SeriesMerger::new(MergeOptions {
             range: options.range.unwrap_or(TimeRange::ALL),
             borders: None,
             max_samples: options.max_samples_per_chunk,
             keep_start_timestamps: options.keep_start_timestamps,
         });
-        Self { merger }
+        Self { merger, objects }
     }
 
     /// Writes the series that `parts` are of, and empties them.
     fn write(&mut self, parts: &mut Vec<Part>, writer: &mut BlockWriter) -> Result<(), Error> {
         let Some(labels) = parts.first().map(|part| part.labels.clone()) else { return Ok(()) };
         let mut found = Vec::new();
+        // What can be wrong with a chunk is wrong in this shard.
+        let mut locations = Vec::with_capacity(parts.len());
         for part in parts.drain(..) {
+            let object = self.objects.get(part.shard as usize).map_or("", String::as_str);
+            locations.push((part.shard, format!("{object}, series {labels}")));
             records(&part, &mut found).map_err(|problem| RowSnafu { series: labels.to_string(), problem }.build())?;
         }
         // What a chunk says of a counter reset is about the chunk before it in time.
         found.sort_by_key(|found| (found.shard, found.min_time, found.max_time));
-        let location = labels.to_string();
+        let location_of = |shard: u32| locations.iter().find(|(s, _)| *s == shard).map_or("", |(_, at)| at.as_str());
         let mut chunks: Vec<_> = found
             .iter()
             .zip(0_u32..)
@@ -398,7 +405,7 @@ impl SeriesWriter {
                 max_time: found.max_time,
                 deleted: Intervals::default(),
                 chunk: &found.chunk,
-                location: &location,
+                location: location_of(found.shard),
                 reference: ChunkRef(ordinal.into()),
             })
             .collect();

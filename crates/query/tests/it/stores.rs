@@ -104,7 +104,7 @@ async fn check(bucket: &Bucket, right: &[Answer]) {
     }
     // Files of this machine are not cached.
     let is_local = bucket.local_path("").unwrap().is_some();
-    assert!(is_local || cache.statistics().fetches > 2, "nothing was read through the cache");
+    assert!(is_local || cache.statistics().fetches > 0, "nothing was read through the cache");
 }
 
 #[tokio::test(flavor = "multi_thread")]
