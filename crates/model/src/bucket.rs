@@ -127,7 +127,7 @@ fn write_histogram<C>(
     f: &mut fmt::Formatter<'_>,
     count: &dyn fmt::Display,
     sum: f64,
-    buckets: Vec<Bucket<C>>,
+    buckets: &[Bucket<C>],
 ) -> fmt::Result
 where
     Bucket<C>: fmt::Display,
@@ -140,14 +140,14 @@ where
 /// As Prometheus prints it: `{count:3, sum:5, (1,2]:3}`.
 impl fmt::Display for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_histogram(f, &self.count, self.sum, self.buckets())
+        write_histogram(f, &self.count, self.sum, &self.buckets())
     }
 }
 
 /// As Prometheus prints it: `{count:3, sum:5, (1,2]:3}`.
 impl fmt::Display for FloatHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_histogram(f, &FloatText(self.count), self.sum, self.buckets())
+        write_histogram(f, &FloatText(self.count), self.sum, &self.buckets())
     }
 }
 

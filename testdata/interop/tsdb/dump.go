@@ -22,10 +22,11 @@ import (
 
 func dumpCommand(args []string) error {
 	var dir string
-	var startTimes bool
+	var startTimes, promtool bool
 	fs := flag.NewFlagSet("dump", flag.ContinueOnError)
 	fs.StringVar(&dir, "block", "", "TSDB block directory (required)")
 	fs.BoolVar(&startTimes, "st", true, "print start timestamps")
+	fs.BoolVar(&promtool, "promtool", false, "print as promtool tsdb dump does")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -38,6 +39,12 @@ func dumpCommand(args []string) error {
 	}
 	defer block.Close()
 	out := bufio.NewWriter(os.Stdout)
+	if promtool {
+		if err := block.promtoolLines(out); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
 	err = block.each(func(lset labels.Labels, lines func() (string, bool, error)) error {
 		fmt.Fprintln(out, lset)
 		for {
