@@ -34,7 +34,10 @@ pub(crate) fn run(input: &[u8]) {
         2 => match parser.parse_series_description(&text) {
             Ok(series) => {
                 let values = series.values(1000, &mut |h, _, _| Ok::<_, Error>(h));
-                assert_eq!(values.is_ok(), series.items.iter().map(|item| u128::from(item.len())).sum::<u128>() <= 1000);
+                assert_eq!(
+                    values.is_ok(),
+                    series.items.iter().map(|item| u128::from(item.len())).sum::<u128>() <= 1000
+                );
                 return;
             }
             Err(error) => error,
