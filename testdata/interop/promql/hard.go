@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
 
 // hardCases are inputs that were chosen to be difficult, each for a reason.
 func hardCases() []input {
@@ -534,6 +538,12 @@ foo + * bar
 foo @ 1 bar
 foo offset bar baz "
 foo[5m] bar`)
+	for _, name := range sortedKeys(parser.Functions) {
+		// Errors tell the number and types of arguments, and whether the function must be enabled.
+		for _, args := range []string{"", "1", `"a"`, "foo[5m]", "foo, foo, foo, foo, foo", strings.Repeat("foo[5m], ", 14) + "1"} {
+			add("signatures", entryExpr, name+"("+args+")")
+		}
+	}
 	add("long expressions for the second form", entryExpr, `
 sum by (aaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbb, cccccccccccccccccccccc) (rate(http_requests_total{job="api-server"}[5m]))
 topk(5, sum by (aaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbb) (rate(http_requests_total{job="api-server"}[5m:1m] offset 5m)))
