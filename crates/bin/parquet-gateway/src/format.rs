@@ -185,7 +185,7 @@ impl std::fmt::Display for Seconds {
         let sign = if self.0 < 0 { "-" } else { "" };
         let ms = self.0.unsigned_abs();
         write!(f, "{sign}{}", ms / 1000)?;
-        if ms % 1000 > 0 { write!(f, ".{:03}", ms % 1000) } else { Ok(()) }
+        if ms.is_multiple_of(1000) { Ok(()) } else { write!(f, ".{:03}", ms % 1000) }
     }
 }
 

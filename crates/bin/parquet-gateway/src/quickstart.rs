@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         inspect::run(args).await?;
     }
     line(&format!(
-        "\nnext:\n  parquet-gateway select --in {shown} --limit 3 '{{job=~\".+\"}}' --format jsonl\n  parquet-gateway explain --in {shown} \
+        "\nnext:\n  parquet-gateway select --in {shown} '{{job=~\".+\"}}' | head\n  parquet-gateway explain --in {shown} \
          '{{job=~\".+\"}}'\n  parquet-gateway inspect {shown}\n  parquet-gateway export tsdb --parquet.storage.prefix {to} --name {} \
          --output {DATA_DIR}/back",
         target.file_name().unwrap_or_default().display()
