@@ -82,7 +82,7 @@ async fn look(bucket: &Bucket, name: String, marks: &BTreeSet<String>) -> Result
         bucket.list_directory(&name).await?.objects.into_iter().map(|object| object.location.into()).collect();
     let keys = Ulid::from_string(&name).ok().filter(|ulid| ulid.to_string() == name).map(marker::keys);
     if let Some([global, local]) = keys {
-        let has_shards = files.iter().any(is_shard_file);
+        let has_shards = files.iter().any(|key| is_shard_file(key));
         let key = if files.contains(&local) {
             Some(local)
         } else {
@@ -94,10 +94,10 @@ async fn look(bucket: &Bucket, name: String, marks: &BTreeSet<String>) -> Result
             return Ok(Found::Complete(ShardSet { name, shards }));
         }
     }
-    Ok(if files.iter().any(is_shard_file) { Found::Unmarked(name) } else { Found::Nothing })
+    Ok(if files.iter().any(|key| is_shard_file(key)) { Found::Unmarked(name) } else { Found::Nothing })
 }
 
-fn is_shard_file(key: &String) -> bool {
+fn is_shard_file(key: &str) -> bool {
     key.ends_with(".labels.parquet") || key.ends_with(".chunks.parquet")
 }
 

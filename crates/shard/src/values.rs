@@ -130,7 +130,7 @@ impl Dictionary {
 
     fn span(&self, i: u32) -> Option<Range<u32>> {
         let i = i as usize;
-        let start = self.starts.get(i)?.checked_add(LENGTH_BYTES as u32)?;
+        let start = self.starts.get(i)?.checked_add(u32::try_from(LENGTH_BYTES).ok()?)?;
         Some(start..*self.starts.get(i.checked_add(1)?)?)
     }
 

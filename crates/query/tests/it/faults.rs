@@ -19,7 +19,8 @@ use crate::shards::{NAME, Series, collect, convert_block, queryable, runtime};
 async fn shard_in_memory() -> Arc<InMemory> {
     let (memory, dir) = (Arc::new(InMemory::new()), tempfile::tempdir().unwrap());
     let block = BlockSpec::new(200).duration_ms(3_600_000).interval_ms(60_000).write(dir.path()).unwrap();
-    convert_block(&Bucket::new(memory.clone(), "memory://test"), &block, ConvertOptions::default()).await;
+    convert_block(&Bucket::new(Arc::<InMemory>::clone(&memory), "memory://test"), &block, ConvertOptions::default())
+        .await;
     memory
 }
 
@@ -43,7 +44,7 @@ async fn ask(store: Arc<dyn ObjectStore>) -> Result<Series, ErrorKind> {
 fn failing_on_every_call() {
     runtime().block_on(async {
         let memory = shard_in_memory().await;
-        let right = ask(memory.clone()).await.unwrap();
+        let right = ask(Arc::<InMemory>::clone(&memory)).await.unwrap();
         assert!(right.len() > 10);
         for (fault, expected) in [
             (Fault::Unavailable, ErrorKind::Unavailable),
@@ -54,7 +55,7 @@ fn failing_on_every_call() {
             for call in 0.. {
                 // The first read is tried another way, in case the store cannot count from the end.
                 let rules = [Rule::new(fault).on(Operation::Get).after(call).times(3)];
-                let store = FailingStore::new(memory.clone(), Failures::new(rules));
+                let store = FailingStore::new(Arc::<InMemory>::clone(&memory), Failures::new(rules));
                 match ask(Arc::new(store)).await {
                     Ok(answer) => {
                         assert_eq!(answer, right, "{fault:?} after {call} calls");

@@ -41,7 +41,7 @@ fn store() -> &'static (tokio::runtime::Runtime, Store) {
             let mut options = ConvertOptions::default();
             options.data_column_duration_ms = std::num::NonZeroU64::new(7_200_000).unwrap();
             let block = spec.write(dir.path()).unwrap();
-            convert_block(&Bucket::new(memory.clone(), "memory://test"), &block, options).await;
+            convert_block(&Bucket::new(Arc::<InMemory>::clone(&memory), "memory://test"), &block, options).await;
             let store = RecordingStore::new(memory, Recording::default());
             let recording = Arc::clone(store.tap());
             let bucket = Bucket::new(Arc::new(store), "memory://test");

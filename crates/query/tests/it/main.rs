@@ -6,7 +6,7 @@ mod conformance;
 mod damage;
 mod faults;
 mod fixtures;
-#[path = "../forge.rs"]
+#[path = "../forge/mod.rs"]
 mod forge;
 mod io;
 mod limits;

@@ -37,7 +37,7 @@ fn rows() -> Vec<Row> {
         vec![("__name__", "up"), ("pod", "c"), ("zone", "x")],
     ];
     let mut rows: Vec<Row> = (0..).zip(labels).map(|(n, labels)| (labels, cells(n))).collect();
-    rows.sort_by(|a, b| labels_of(a).cmp(&labels_of(b)));
+    rows.sort_by_key(labels_of);
     rows
 }
 
@@ -274,7 +274,7 @@ fn rows_of_the_same_labels() {
     }
     all.push(rows()[5].clone());
     run("unsorted copies", &all, |_| {});
-    all.sort_by(|a, b| labels_of(a).cmp(&labels_of(b)));
+    all.sort_by_key(labels_of);
     run("neighbours", &all, |_| {});
 }
 
@@ -359,6 +359,6 @@ fn empty_values_are_none() {
     run("empty values", &rows, |_| {});
     let last = rows.len() - 1;
     rows[last].0[1].1 = "x";
-    rows.sort_by(|a, b| labels_of(a).cmp(&labels_of(b)));
+    rows.sort_by_key(labels_of);
     run("some empty values", &rows, |_| {});
 }
