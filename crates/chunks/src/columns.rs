@@ -84,6 +84,22 @@ impl FloatColumns {
         self.starts.truncate(len);
     }
 
+    /// Removes the samples from position `from` on that are not in `range`. Their timestamps ascend.
+    pub fn trim(&mut self, from: usize, range: TimeRange) {
+        let new = self.timestamps.get(from..).unwrap_or_default();
+        let before = new.partition_point(|t| *t < range.start());
+        let end = from + new.partition_point(|t| *t < range.end()).max(before);
+        self.truncate(end);
+        let gone = from..from + before;
+        if !gone.is_empty() {
+            self.timestamps.drain(gone.clone());
+            self.values.drain(gone.clone());
+            if !self.starts.is_empty() {
+                self.starts.drain(gone);
+            }
+        }
+    }
+
     /// Removes all samples; keeps the memory.
     pub fn clear(&mut self) {
         self.truncate(0);

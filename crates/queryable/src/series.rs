@@ -1,7 +1,7 @@
 //! Series, as a select gives them.
 
 use bytes::Bytes;
-use prometheus_chunks::{Encoding, FloatColumns, ValueKind, decode, decode_floats, decode_floats_in};
+use prometheus_chunks::{Encoding, FloatColumns, ValueKind, decode, decode_floats};
 use prometheus_model::{Labels, Sample, TimeRange, TimestampMs, Value};
 use snafu::{IntoError as _, Snafu};
 
@@ -143,22 +143,24 @@ impl Series {
         }
         if chunk.encoding.value_kind() == Some(ValueKind::Float) {
             let floats = &mut columns.floats;
-            if !self.range.contains_closed(chunk.min_time, chunk.max_time) {
-                return decode_floats_in(chunk.encoding, &chunk.data, self.range, floats);
-            }
             let from = floats.len();
             decode_floats(chunk.encoding, &chunk.data, floats)?;
-            // The times that a header claims are not worth more than the samples themselves.
-            let is_in_range = |t: Option<&TimestampMs>| t.is_none_or(|t| self.range.contains(*t));
             let timestamps = floats.timestamps().get(from..).unwrap_or_default();
-            if !is_in_range(timestamps.first()) || !is_in_range(timestamps.last()) {
-                floats.truncate(from);
-                decode_floats_in(chunk.encoding, &chunk.data, self.range, floats)?;
+            if timestamps.array_windows().all(|[a, b]| a < b) {
+                // The times that a header claims are not worth more than the samples themselves.
+                let is_in_range = |t: Option<&TimestampMs>| t.is_none_or(|t| self.range.contains(*t));
+                if !is_in_range(timestamps.first()) || !is_in_range(timestamps.last()) {
+                    floats.trim(from, self.range);
+                }
+                return Ok(());
             }
-            return Ok(());
+            floats.truncate(from);
         }
+        // Some writers put samples of overlapping blocks into one chunk as they come.
         let mut samples = Vec::new();
         decode(chunk.encoding, &chunk.data, &mut samples)?;
+        samples.sort_by_key(|sample| sample.timestamp);
+        samples.dedup_by_key(|sample| sample.timestamp);
         samples.into_iter().filter(|s| self.range.contains(s.timestamp)).for_each(|s| columns.push(s));
         Ok(())
     }
@@ -203,4 +205,43 @@ struct Undecodable {
     labels: String,
     min_time: TimestampMs,
     source: prometheus_chunks::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_chunks::XorEncoder;
+
+    use super::*;
+
+    /// A chunk of samples whose values are their places in it.
+    fn series(times: &[TimestampMs], range: TimeRange) -> Series {
+        let mut chunk = XorEncoder::new();
+        for (i, t) in times.iter().enumerate() {
+            chunk.push(*t, i as f64).unwrap();
+        }
+        let (min_time, max_time) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+        let data = chunk.bytes().to_vec().into();
+        let chunk = Chunk { encoding: Encoding::Xor, min_time, max_time, data };
+        Series { labels: Labels::default(), hash: None, range, data: SeriesData::Chunks(vec![chunk]) }
+    }
+
+    fn decoded(times: &[TimestampMs], range: TimeRange) -> Vec<(TimestampMs, f64)> {
+        let mut columns = SampleColumns::default();
+        series(&[1, 2], TimeRange::ALL).decode_into(&mut columns).unwrap();
+        series(times, range).decode_into(&mut columns).unwrap();
+        let floats = columns.floats;
+        floats.timestamps().iter().copied().zip(floats.values().iter().copied()).skip(2).collect()
+    }
+
+    #[test]
+    fn samples_of_one_chunk_ascend_and_are_in_range() {
+        let range = |start, end| TimeRange::new(start, end).unwrap();
+        assert_eq!(decoded(&[10, 20, 30], TimeRange::ALL), [(10, 0.0), (20, 1.0), (30, 2.0)]);
+        assert_eq!(decoded(&[10, 20, 30], range(11, 30)), [(20, 1.0)]);
+        assert_eq!(decoded(&[10, 20, 30], range(20, 31)), [(20, 1.0), (30, 2.0)]);
+        assert_eq!(decoded(&[10, 20, 30], range(21, 30)), []);
+        // As writers that do not merge leave them: of samples with one timestamp, the first counts.
+        assert_eq!(decoded(&[10, 30, 20, 30], TimeRange::ALL), [(10, 0.0), (20, 2.0), (30, 1.0)]);
+        assert_eq!(decoded(&[30, 10, 10], range(0, 30)), [(10, 1.0)]);
+    }
 }
