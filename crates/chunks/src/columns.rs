@@ -88,9 +88,9 @@ impl FloatColumns {
     pub fn trim(&mut self, from: usize, range: TimeRange) {
         let new = self.timestamps.get(from..).unwrap_or_default();
         let before = new.partition_point(|t| *t < range.start());
-        let end = from + new.partition_point(|t| *t < range.end()).max(before);
+        let end = from.saturating_add(new.partition_point(|t| *t < range.end()).max(before));
         self.truncate(end);
-        let gone = from..from + before;
+        let gone = from..from.saturating_add(before);
         if !gone.is_empty() {
             self.timestamps.drain(gone.clone());
             self.values.drain(gone.clone());
