@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 /// Reads a list of series. The README of the fixtures says what a line holds.
 ///
 /// # Panics
-/// If the file is not there, or is no such list.
+/// If the file is not there, or is no such list; if it gives a series another hash than ours.
 #[must_use]
 pub fn expected_series(path: &Path) -> BTreeMap<Labels, Vec<Sample>> {
     let mut text = String::new();
@@ -19,9 +19,14 @@ pub fn expected_series(path: &Path) -> BTreeMap<Labels, Vec<Sample>> {
         let text = |json: &Json| json.as_str().expect("a string").to_owned();
         let pairs = list(&line["labels"], |pair| (text(&pair[0]), text(&pair[1])));
         let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("labels");
+        assert_eq!(labels.stable_hash(), hash(&line["stable_hash"]), "the hash of {labels}");
         (labels, list(&line["samples"], sample))
     });
     series.collect()
+}
+
+fn hash(json: &Json) -> u64 {
+    json.as_str().map_or_else(|| unsigned(json), |text| u64::from_str_radix(text, 16).expect("hexadecimal"))
 }
 
 fn list<T>(json: &Json, f: impl Fn(&Json) -> T) -> Vec<T> {
@@ -56,11 +61,12 @@ fn value(json: &Json) -> Value {
         return Value::Float(bits(json));
     }
     let h = json;
-    let counter_reset_hint = match h["hint"].as_str() {
-        Some("reset") => CounterResetHint::CounterReset,
-        Some("not_reset") => CounterResetHint::NotCounterReset,
-        Some("gauge") => CounterResetHint::Gauge,
-        _ => CounterResetHint::Unknown,
+    let counter_reset_hint = match h["hint"].as_str().expect("a hint") {
+        "unknown" => CounterResetHint::Unknown,
+        "reset" => CounterResetHint::CounterReset,
+        "not_reset" => CounterResetHint::NotCounterReset,
+        "gauge" => CounterResetHint::Gauge,
+        other => panic!("no hint: {other}"),
     };
     let schema = signed(&h["schema"]).try_into().expect("32 bits");
     let (positive_spans, negative_spans) = (spans(&h["pos_spans"]), spans(&h["neg_spans"]));

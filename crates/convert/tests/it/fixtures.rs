@@ -9,7 +9,7 @@ use std::{
 };
 
 use object_store::{local::LocalFileSystem, memory::InMemory};
-use prometheus_model::{CounterResetHint, FloatHistogram, Histogram, Labels, Sample, Span, Value};
+use prometheus_model::{CounterResetHint, Labels, Sample, Span, Value};
 use prometheus_tsdb_block::{BlockReader, ChunkRef, LocalBlock};
 use promparquet_objstore::Bucket;
 use promparquet_schema::cell;
@@ -65,88 +65,6 @@ pub(crate) fn lines(path: &Path) -> Vec<Json> {
 pub(crate) fn labels_of(json: &Json) -> Labels {
     let pairs = json.as_array().unwrap().iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
     Labels::from_pairs(pairs).unwrap()
-}
-
-/// What `expected_series*.jsonl.gz` says.
-pub(crate) fn expected_series(path: &Path) -> Series {
-    let series = lines(path).into_iter().map(|line| {
-        let labels = labels_of(&line["labels"]);
-        assert_eq!(format!("{:016x}", labels.stable_hash()), hash_text(&line["stable_hash"]));
-        (labels, line["samples"].as_array().unwrap().iter().map(sample_of).collect())
-    });
-    series.collect()
-}
-
-fn hash_text(json: &Json) -> String {
-    match json {
-        Json::String(text) => text.clone(),
-        Json::Number(n) => format!("{:016x}", n.as_u64().unwrap()),
-        other => panic!("{other}"),
-    }
-}
-
-fn bits(json: &Json) -> f64 {
-    f64::from_bits(u64::from_str_radix(json.as_str().unwrap(), 16).unwrap())
-}
-
-fn list<T>(json: &Json, f: impl Fn(&Json) -> T) -> Vec<T> {
-    json.as_array().map_or_else(Vec::new, |items| items.iter().map(f).collect())
-}
-
-fn sample_of(json: &Json) -> Sample {
-    let value = match &json[1] {
-        text @ Json::String(_) => Value::Float(bits(text)),
-        h => {
-            let counter_reset_hint = match h["hint"].as_str().unwrap() {
-                "unknown" => CounterResetHint::Unknown,
-                "reset" => CounterResetHint::CounterReset,
-                "not_reset" => CounterResetHint::NotCounterReset,
-                "gauge" => CounterResetHint::Gauge,
-                other => panic!("{other}"),
-            };
-            let spans = |json| {
-                list(json, |span| Span {
-                    offset: span[0].as_i64().unwrap() as i32,
-                    length: span[1].as_u64().unwrap() as u32,
-                })
-            };
-            let schema = h["schema"].as_i64().unwrap() as i32;
-            let (positive_spans, negative_spans) = (spans(&h["pos_spans"]), spans(&h["neg_spans"]));
-            let (zero_threshold, sum) = (bits(&h["zero_threshold"]), bits(&h["sum"]));
-            let custom_values = list(&h["custom_values"], bits);
-            if h["type"] == "int" {
-                let deltas = |json| list(json, |v| v.as_i64().unwrap());
-                Value::Histogram(Box::new(Histogram {
-                    counter_reset_hint,
-                    schema,
-                    zero_threshold,
-                    zero_count: h["zero_count"].as_u64().unwrap(),
-                    count: h["count"].as_u64().unwrap(),
-                    sum,
-                    positive_spans,
-                    negative_spans,
-                    positive_buckets: deltas(&h["pos_deltas"]),
-                    negative_buckets: deltas(&h["neg_deltas"]),
-                    custom_values,
-                }))
-            } else {
-                Value::FloatHistogram(Box::new(FloatHistogram {
-                    counter_reset_hint,
-                    schema,
-                    zero_threshold,
-                    zero_count: bits(&h["zero_count"]),
-                    count: bits(&h["count"]),
-                    sum,
-                    positive_spans,
-                    negative_spans,
-                    positive_buckets: list(&h["pos_counts"], bits),
-                    negative_buckets: list(&h["neg_counts"], bits),
-                    custom_values,
-                }))
-            }
-        }
-    };
-    Sample { timestamp: json[0].as_i64().unwrap(), start_timestamp: 0, value }
 }
 
 /// All samples of a block, tombstones applied; series without samples are left out.

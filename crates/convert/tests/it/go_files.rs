@@ -6,10 +6,11 @@ use prometheus_model::Labels;
 use promparquet_convert::{Control, ExportOptions, VerifyOptions, export_tsdb, verify};
 use promparquet_schema::{Column, cell, row_index};
 use promparquet_shard::{ScanOptions, Shard};
+use promparquet_testkit::expected::expected_series;
 
 use crate::fixtures::{
-    BLOCK, all_rows, assert_same, block_series, directory_bucket, expected_series, go, labels_of, lines, open_block,
-    rows, runtime, samples_of_rows,
+    BLOCK, all_rows, assert_same, block_series, directory_bucket, go, labels_of, lines, open_block, rows, runtime,
+    samples_of_rows,
 };
 
 /// Directory, shard set, number of shards.

@@ -11,10 +11,10 @@ use promparquet_convert::{
     Compression, Control, ErrorKind, ExportOptions, Options, Report, VerifyOptions, convert, export_tsdb, verify,
 };
 use promparquet_objstore::Bucket;
+use promparquet_testkit::expected::expected_series;
 
 use crate::fixtures::{
-    BLOCK, all_rows, assert_same, block_series, expected_series, go, memory_bucket, open_block, runtime,
-    samples_of_rows, shared,
+    BLOCK, all_rows, assert_same, block_series, go, memory_bucket, open_block, runtime, samples_of_rows, shared,
 };
 
 const NAME: &str = "set/block";
