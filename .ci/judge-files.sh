@@ -94,8 +94,9 @@ done
 
 # The same block twice is the block once.
 "$interop" tsdb make -kind ha -out "$work/twice" >/dev/null
-first=$(blocks "$work/twice" | head -n 1)
-rm -rf $(blocks "$work/twice" | tail -n +2)
+mapfile -t replicas < <(blocks "$work/twice")
+first=${replicas[0]}
+rm -rf "${replicas[@]:1}"
 again=$work/twice/01ARZ3NDEKTSV4RRFFQ69G5FAV
 cp -r "$first" "$again"
 sed -i "s/$(basename "$first")/01ARZ3NDEKTSV4RRFFQ69G5FAV/g" "$again/meta.json"

@@ -41,9 +41,11 @@ convert --verify
 for file in 0.labels.parquet 0.chunks.parquet parquet-converter-mark.json; do
   s3 get "parquet/$block/$file" | cmp - "$work/parquet/$block/$file"
 done
-convert 2>&1 | grep --quiet "converted before" || { echo "FAIL a second run converted again"; exit 1; }
+convert >"$work/log" 2>&1
+grep --quiet "converted before" "$work/log" || { echo "FAIL a second run converted again"; cat "$work/log"; exit 1; }
 "$gateway" inspect "$block" --objstore-config "$yaml
-prefix: parquet" | grep --quiet "500 series" || { echo "FAIL inspect"; exit 1; }
+prefix: parquet" >"$work/log"
+grep --quiet "500 series" "$work/log" || { echo "FAIL inspect"; cat "$work/log"; exit 1; }
 
 # A block without its segment must fail, say so, and leave no mark.
 s3 delete "tsdb/$block/chunks/000001"
