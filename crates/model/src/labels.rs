@@ -4,6 +4,8 @@ use std::{cmp::Ordering, fmt};
 
 use xxhash_rust::xxh64::Xxh64;
 
+use crate::quote::write_quoted;
+
 /// Name of the label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
@@ -209,10 +211,10 @@ impl fmt::Display for Labels {
             if is_legacy_name(name) {
                 f.write_str(name)?;
             } else {
-                write_quoted(f, name)?;
+                write_quoted(f, name.as_bytes())?;
             }
             f.write_str("=")?;
-            write_quoted(f, value)?;
+            write_quoted(f, value.as_bytes())?;
         }
         f.write_str("}")
     }
@@ -229,28 +231,6 @@ fn is_legacy_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// Go's `strconv.Quote`, except that it takes any non-control character as printable.
-fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_str("\"")?;
-    for c in text.chars() {
-        match c {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\r' => f.write_str("\\r")?,
-            '\t' => f.write_str("\\t")?,
-            '\u{7}' => f.write_str("\\a")?,
-            '\u{8}' => f.write_str("\\b")?,
-            '\u{b}' => f.write_str("\\v")?,
-            '\u{c}' => f.write_str("\\f")?,
-            c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
-            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
-            c => write!(f, "{c}")?,
-        }
-    }
-    f.write_str("\"")
 }
 
 #[cfg(test)]
@@ -302,8 +282,8 @@ mod tests {
 
     #[test]
     fn display_quotes_as_go_does() {
-        let l = labels(&[("http.code", "a\"b\\\n\u{1}é"), ("x", "\u{85}")]);
-        assert_eq!(l.to_string(), r#"{"http.code"="a\"b\\\n\x01é", x="\u0085"}"#);
+        let l = labels(&[("http.code", "a\"b\\\n\u{1}é"), ("x", "\u{85}\u{200b}")]);
+        assert_eq!(l.to_string(), r#"{"http.code"="a\"b\\\n\x01é", x="\u0085\u200b"}"#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod bucket;
 mod float_text;
 mod histogram;
 mod labels;
+mod quote;
 mod sample;
 mod time;
 
@@ -14,5 +15,6 @@ pub use bucket::Bucket;
 pub use float_text::{ApiFloatText, FloatText};
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, stable_hash};
+pub use quote::{is_printable, quote, quote_bytes, quote_char};
 pub use sample::{NORMAL_NAN_BITS, STALE_NAN_BITS, Sample, Value, is_stale_nan, stale_nan};
 pub use time::{TimeRange, TimeRangeError, TimestampMs};

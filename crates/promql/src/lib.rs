@@ -24,7 +24,6 @@ mod ast;
 mod error;
 mod function;
 mod parser;
-mod printable;
 mod printer;
 mod quote;
 
