@@ -42,7 +42,7 @@ impl Histogram {
 }
 
 impl FloatHistogram {
-    /// The buckets that have observations, ascending.
+    /// The buckets that have observations, ascending. [`Self::ascending`] gives all, and cuts them off at the zero bucket.
     #[must_use]
     pub fn buckets(&self) -> Vec<Bucket<f64>> {
         let sides = [
@@ -93,7 +93,7 @@ fn indexes(spans: &[Span]) -> impl Iterator<Item = i64> + '_ {
 }
 
 /// Upper bound of the positive bucket `index`. NaN where there is no such bucket.
-fn bound(index: i64, schema: i32, custom: &[f64]) -> f64 {
+pub(crate) fn bound(index: i64, schema: i32, custom: &[f64]) -> f64 {
     match schema {
         CUSTOM_BUCKETS_SCHEMA => match usize::try_from(index) {
             Ok(index) if index == custom.len() => f64::INFINITY,
@@ -117,6 +117,11 @@ fn scaled(fraction: f64, exponent: i64) -> f64 {
     if (fraction == 0.5 && exponent == 1025) || (fraction == 1.0 && exponent == 1024) {
         return f64::MAX;
     }
+    times_power_of_two(fraction, exponent)
+}
+
+/// `fraction * 2^exponent`, rounded once if the fraction is about one.
+pub(crate) fn times_power_of_two(fraction: f64, exponent: i64) -> f64 {
     // In two steps, of which only the second can round.
     let exponent = exponent.clamp(-1200, 1200);
     let power = |exponent: i64| f64::from_bits((exponent + 1023).cast_unsigned() << 52);

@@ -3,6 +3,22 @@
 //! Shapes follow Prometheus' `model/histogram`. Buckets are sparse: spans say which bucket indexes are present, and the
 //! bucket slices hold one entry for each of them.
 
+mod arithmetic;
+mod compact;
+mod compensated;
+mod convert;
+mod custom;
+mod interpolation;
+mod iterate;
+mod layout;
+mod reset;
+mod side;
+mod trim;
+mod zero;
+
+pub use arithmetic::{Combined, IncompatibleHistograms};
+pub use iterate::AllBuckets;
+
 use std::fmt;
 
 /// Schema of histograms whose bucket bounds are listed one by one (`custom_values`).

@@ -13,7 +13,10 @@ mod time;
 
 pub use bucket::Bucket;
 pub use float_text::{ApiFloatText, FloatText};
-pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError, Span};
+pub use histogram::{
+    AllBuckets, CUSTOM_BUCKETS_SCHEMA, Combined, CounterResetHint, FloatHistogram, Histogram, HistogramError,
+    IncompatibleHistograms, Span,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsError, METRIC_NAME, stable_hash};
 pub use quote::{is_printable, quote, quote_bytes, quote_char};
 pub use sample::{NORMAL_NAN_BITS, STALE_NAN_BITS, Sample, Value, is_stale_nan, stale_nan};

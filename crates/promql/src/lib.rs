@@ -25,6 +25,7 @@ mod error;
 mod function;
 mod parser;
 mod printer;
+mod quantile;
 mod quote;
 
 pub use ast::{
