@@ -31,5 +31,6 @@ never promparquet-objstore parquet promparquet-schema promparquet-shard
 never promparquet-shard promparquet-convert axum tonic clap
 never prometheus-tsdb-query object_store parquet promparquet-schema promparquet-objstore prometheus-promql
 never promparquet-query promparquet-convert prometheus-promql prometheus-tsdb-query axum tonic clap
-never promparquet-convert promparquet-testkit axum tonic clap
+never promparquet-convert promparquet-testkit promparquet-query promparquet-catalog axum tonic clap
+never promparquet-catalog promparquet-convert prometheus-promql prometheus-tsdb-query axum tonic clap
 exit $failed

@@ -35,7 +35,7 @@ const MAX_DATA_COLUMNS: u64 = 8784;
 ///
 /// If no series has a sample in range, nothing is written and the report has no shards. If the conversion fails, the
 /// files that it had completed are removed, as far as the bucket allows. What makes a conversion look finished is the
-/// caller's marker ([`crate::Marker`]), not the files.
+/// caller's marker ([`Marker`](promparquet_shard::Marker)), not the files.
 ///
 /// The work is done by threads of its own; `control` shows how far it is, and stops it.
 ///

@@ -49,15 +49,6 @@ pub(crate) enum Inner {
     Spill { source: std::io::Error },
     #[snafu(display("{what}"))]
     Internal { what: String },
-    #[snafu(display("{key} is no converter mark"))]
-    Marker { key: String, source: serde_json::Error },
-    #[snafu(display(
-        "bucket {bucket}: {key} says version {version} of the layout; versions 1 to {} can be read",
-        promparquet_schema::LAYOUT_VERSION
-    ))]
-    NewerLayout { bucket: String, key: String, version: u32 },
-    #[snafu(display("bucket {bucket} has no shard set {name}: there is no {name}/0.labels.parquet"))]
-    NoShardSet { bucket: String, name: String },
     #[snafu(display("cancelled"))]
     Cancelled,
     #[snafu(transparent)]
@@ -109,11 +100,10 @@ impl Error {
             | Inner::TooManyDataColumns { .. } => ErrorKind::LimitExceeded,
             Inner::Parquet { .. } | Inner::Internal { .. } => ErrorKind::Internal,
             Inner::Write { .. } | Inner::Spill { .. } => ErrorKind::Unavailable,
-            Inner::LastMillisecond { .. } | Inner::NewerLayout { .. } => ErrorKind::Unsupported,
-            Inner::Marker { .. } => ErrorKind::Corrupt,
+            Inner::LastMillisecond { .. } => ErrorKind::Unsupported,
             Inner::Cancelled => ErrorKind::Cancelled,
             Inner::Shard { source } => of_shard(source.kind()),
-            Inner::MissingShard { .. } | Inner::NoShardSet { .. } => ErrorKind::NotFound,
+            Inner::MissingShard { .. } => ErrorKind::NotFound,
             Inner::Row { .. } | Inner::Difference { .. } => ErrorKind::Corrupt,
             Inner::Block { source } => of_block(source.kind()),
             Inner::Bucket { source } => of_bucket(source.kind()),

@@ -21,7 +21,7 @@ use prometheus_tsdb_block::{
 };
 use promparquet_objstore::Bucket;
 use promparquet_schema::cell;
-use promparquet_shard::{RowBatch, RowScan, ScanOptions, Shard};
+use promparquet_shard::{RowBatch, RowScan, ScanOptions, Shard, ShardSet};
 use tokio::runtime::Handle;
 use ulid::Ulid;
 
@@ -29,7 +29,6 @@ use crate::{
     control::Control,
     error::{Error, InternalSnafu, MissingShardSnafu, RowSnafu},
     report::{ChunkCounts, peak_memory_bytes},
-    shard_set,
 };
 
 mod sort;
@@ -104,7 +103,7 @@ pub async fn export_tsdb(
     options: ExportOptions,
     control: Arc<Control>,
 ) -> Result<ExportReport, Error> {
-    let shards = shard_set::open_all(&bucket, &name, options.shards).await?;
+    let shards = ShardSet { name: name.clone(), shards: options.shards }.open(&bucket).await?;
     if shards.is_empty() {
         let key = promparquet_schema::labels_file(&name, 0);
         return Err(MissingShardSnafu { bucket: bucket.to_string(), key, files: 0_usize }.build().into());

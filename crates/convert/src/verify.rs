@@ -29,7 +29,7 @@ use prometheus_tsdb_block::{BlockReader, ChunkRef, RawChunk};
 use prometheus_tsdb_index::{ChunkMeta, SeriesEntry, SeriesRef};
 use promparquet_objstore::Bucket;
 use promparquet_schema::cell;
-use promparquet_shard::{Limits, OpenOptions, RowBatch, ScanOptions, Shard};
+use promparquet_shard::{Limits, OpenOptions, RowBatch, ScanOptions, Shard, ShardSet};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -38,7 +38,6 @@ use crate::{
     error::{DifferenceSnafu, Error, ErrorKind, InternalSnafu, MemorySnafu},
     memory::{Budget, expected_series},
     report::peak_memory_bytes,
-    shard_set,
 };
 
 mod compare;
@@ -143,7 +142,10 @@ fn verify_blocking(
 ) -> Result<VerifyReport, Error> {
     let started = Instant::now();
     control.begin();
-    let count = runtime.block_on(shard_set::count_shards(bucket, name, options.shards))?;
+    let count = {
+        let set = ShardSet { name: name.to_owned(), shards: options.shards };
+        runtime.block_on(set.count(bucket))?
+    };
     let threads = options.threads.get();
     let mut budget = Budget::of(options.memory_bytes, threads);
     budget.take_symbols(blocks)?;

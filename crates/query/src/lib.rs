@@ -32,4 +32,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use explain::{ConstraintExplain, Explain, ReadExplain, RowGroupExplain, ShardExplain, Stage};
 pub use options::{Limits, Options, Pruning, ReadCosts};
 pub use querier::{ParquetQuerier, ParquetQueryable, ShardSource};
+pub use quota::Quota;
 pub use rows::RowRanges;

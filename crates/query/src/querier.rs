@@ -48,19 +48,27 @@ pub struct ParquetQueryable {
     source: Arc<dyn ShardSource>,
     options: Options,
     cache: Option<Arc<RowCache>>,
+    quota: Option<Arc<Quota>>,
 }
 
 impl ParquetQueryable {
     /// Asks the shards that `source` knows.
     #[must_use]
     pub fn new(source: Arc<dyn ShardSource>, options: Options) -> Self {
-        Self { source, options, cache: None }
+        Self { source, options, cache: None, quota: None }
     }
 
     /// Remembers which rows fitted.
     #[must_use]
     pub fn with_row_cache(self, cache: Arc<RowCache>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Counts what all selects and questions take against one quota, other than each against its own of
+    /// [`Options::limits`].
+    #[must_use]
+    pub fn with_quota(self, quota: Arc<Quota>) -> Self {
+        Self { quota: Some(quota), ..self }
     }
 
     /// A view on the shards of these times, as [`Queryable::querier`] gives, with its own type.
@@ -73,7 +81,13 @@ impl ParquetQueryable {
             let data = shard.data_columns();
             range.overlaps_closed(data.min_time(), data.max_time())
         });
-        Ok(ParquetQuerier { shards, range, options: self.options, cache: self.cache.clone() })
+        Ok(ParquetQuerier {
+            shards,
+            range,
+            options: self.options,
+            cache: self.cache.clone(),
+            quota: self.quota.clone(),
+        })
     }
 }
 
@@ -91,6 +105,7 @@ pub struct ParquetQuerier {
     range: TimeRange,
     options: Options,
     cache: Option<Arc<RowCache>>,
+    quota: Option<Arc<Quota>>,
 }
 
 impl ParquetQuerier {
@@ -129,7 +144,7 @@ impl ParquetQuerier {
 
     /// One for each shard that overlaps the range.
     fn questions(&self, range: TimeRange, explain: &Explain) -> Result<Vec<Question>> {
-        let quota = Arc::new(Quota::new(self.options.limits));
+        let quota = self.quota.clone().unwrap_or_else(|| Arc::new(Quota::new(self.options.limits)));
         let reads = Arc::new(Semaphore::new(self.options.concurrency.get()));
         let overlapping = self.shards.iter().filter(|shard| {
             let data = shard.data_columns();

@@ -7,9 +7,9 @@ use crate::{
     options::Limits,
 };
 
-/// Counts what one question takes, in all shards together.
+/// Counts what a question takes, or several of one query, in all shards together.
 #[derive(Debug, Default)]
-pub(crate) struct Quota {
+pub struct Quota {
     limits: Limits,
     rows: AtomicU64,
     chunk_bytes: AtomicU64,
@@ -19,7 +19,9 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Nothing taken yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 

@@ -76,6 +76,15 @@ pub(crate) enum Detail {
     Layout { place: Place, source: promparquet_schema::Error },
     #[snafu(transparent)]
     Bucket { source: promparquet_objstore::Error },
+    #[snafu(display("{key} is no converter mark"), context(name(MarkerOf)))]
+    Marker { key: String, source: serde_json::Error },
+    #[snafu(display(
+        "bucket {bucket}: {key} says version {version} of the layout; versions 1 to {} can be read",
+        promparquet_schema::LAYOUT_VERSION
+    ))]
+    NewerLayout { bucket: String, key: String, version: u32 },
+    #[snafu(display("bucket {bucket} has no {key}; it has {files} files of this shard set"))]
+    MissingShard { bucket: String, key: String, files: usize },
 }
 
 impl Error {
@@ -84,8 +93,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         use promparquet_objstore::ErrorKind as Bucket;
         match &*self.0 {
-            Detail::Corrupt { .. } | Detail::Footer { .. } | Detail::Layout { .. } => ErrorKind::Corrupt,
-            Detail::Unsupported { .. } => ErrorKind::Unsupported,
+            Detail::Corrupt { .. } | Detail::Footer { .. } | Detail::Layout { .. } | Detail::Marker { .. } => {
+                ErrorKind::Corrupt
+            }
+            Detail::Unsupported { .. } | Detail::NewerLayout { .. } => ErrorKind::Unsupported,
+            Detail::MissingShard { .. } => ErrorKind::NotFound,
             Detail::TooLarge { .. } | Detail::TooManyRows { .. } => ErrorKind::LimitExceeded,
             Detail::Bucket { source } => match source.kind() {
                 Bucket::Corrupt => ErrorKind::Corrupt,
@@ -133,6 +145,7 @@ impl std::error::Error for Error {
         // The other details repeat their source in their own text.
         match &*self.0 {
             Detail::Bucket { source } => std::error::Error::source(source),
+            Detail::Marker { source, .. } => Some(source),
             _ => None,
         }
     }

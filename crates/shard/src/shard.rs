@@ -248,6 +248,13 @@ impl Shard {
         }
     }
 
+    /// About how much memory its footers and page indexes take.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        let of = |file: &ShardFile| file.metadata().memory_size();
+        of(&self.labels).saturating_add(of(&self.chunks))
+    }
+
     /// What it may ask for.
     #[must_use]
     pub const fn limits(&self) -> Limits {

@@ -20,6 +20,8 @@ pub(crate) enum Error {
     #[snafu(transparent)]
     Convert { source: promparquet_convert::Error },
     #[snafu(transparent)]
+    Catalog { source: promparquet_catalog::Error },
+    #[snafu(transparent)]
     Block { source: prometheus_tsdb_block::Error },
     #[snafu(transparent)]
     Index { source: prometheus_tsdb_index::Error },

@@ -9,7 +9,7 @@ use std::{
 use prometheus_model::{TimeRange, TimestampMs};
 use prometheus_promql::Parser;
 use prometheus_queryable::{Matcher, Warning};
-use promparquet_convert::{discover_shard_sets, open_shard_sets, shard_set};
+use promparquet_catalog::{discover_shard_sets, open_shard_sets, shard_set};
 use promparquet_objstore::{Bucket, BucketConfig, OpenFor};
 use promparquet_query::{Options, ParquetQuerier, ParquetQueryable};
 use promparquet_schema::labels_file;

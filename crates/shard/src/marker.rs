@@ -10,13 +10,11 @@
 use bytes::Bytes;
 use promparquet_objstore::{Bucket, ErrorKind};
 use serde::{Deserialize, Serialize};
+use snafu::ResultExt;
 use ulid::Ulid;
 
-use crate::error::{Error, MarkerSnafu, NewerLayoutSnafu};
-use snafu::ResultExt;
+use crate::error::{Detail, MarkerOf, Result};
 
-pub(crate) const FILE: &str = "parquet-converter-mark.json";
-pub(crate) const ALL_MARKS: &str = "parquet-markers";
 /// A mark has about thirty bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -35,6 +33,11 @@ const fn one() -> u32 {
 }
 
 impl Marker {
+    /// Its name in a block's directory.
+    pub const FILE: &str = "parquet-converter-mark.json";
+    /// Where copies of all marks lie.
+    pub const DIRECTORY: &str = "parquet-markers";
+
     /// The mark for `shards` shards of the current layout.
     #[must_use]
     pub const fn new(shards: u32) -> Self {
@@ -47,15 +50,21 @@ impl Marker {
         self.version >= 1 && self.version <= promparquet_schema::LAYOUT_VERSION
     }
 
+    /// The copy in [`DIRECTORY`](Self::DIRECTORY), then that in the block's directory.
+    #[must_use]
+    pub fn keys(block: Ulid) -> [String; 2] {
+        [format!("{}/{block}-{}", Self::DIRECTORY, Self::FILE), format!("{block}/{}", Self::FILE)]
+    }
+
     /// Reads the mark of a block, if it has one.
     ///
     /// # Errors
     /// If the bucket fails, or the mark is not the JSON that it should be.
-    pub async fn read(bucket: &Bucket, block: Ulid) -> Result<Option<Self>, Error> {
-        let [_, key] = keys(block);
+    pub async fn read(bucket: &Bucket, block: Ulid) -> Result<Option<Self>> {
+        let [_, key] = Self::keys(block);
         match bucket.get(&key, MAX_BYTES).await {
             Ok(bytes) => {
-                let marker: Self = serde_json::from_slice(&bytes).context(MarkerSnafu { key })?;
+                let marker: Self = serde_json::from_slice(&bytes).context(MarkerOf { key })?;
                 Ok(Some(Self { shards: marker.shards.max(1), ..marker }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -64,16 +73,22 @@ impl Marker {
     }
 
     /// Reads one of the copies and gives the number of shards, if it says one.
-    pub(crate) async fn shards_of_copy(bucket: &Bucket, key: &str) -> Result<Option<u32>, Error> {
+    ///
+    /// # Errors
+    /// If the bucket fails, or there is none, or it is not the JSON that it should be;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is of a later version of the layout.
+    pub async fn read_shards(bucket: &Bucket, key: &str) -> Result<Option<u32>> {
         #[derive(Deserialize)]
         struct Text {
             version: u32,
             shards: Option<u32>,
         }
         let bytes = bucket.get(key, MAX_BYTES).await?;
-        let text: Text = serde_json::from_slice(&bytes).context(MarkerSnafu { key })?;
+        let text: Text = serde_json::from_slice(&bytes).context(MarkerOf { key })?;
         if !(Self { version: text.version, shards: 1 }).is_readable() {
-            return Err(NewerLayoutSnafu { bucket: bucket.to_string(), key, version: text.version }.build().into());
+            return Err(
+                Detail::NewerLayout { bucket: bucket.to_string(), key: key.to_owned(), version: text.version }.into()
+            );
         }
         Ok(text.shards.filter(|shards| *shards > 0))
     }
@@ -82,9 +97,9 @@ impl Marker {
     ///
     /// # Errors
     /// If the bucket fails. The block does not count as converted then.
-    pub async fn write(&self, bucket: &Bucket, block: Ulid) -> Result<(), Error> {
-        let [global, local] = keys(block);
-        let bytes = Bytes::from(serde_json::to_vec(self).context(MarkerSnafu { key: &local })?);
+    pub async fn write(&self, bucket: &Bucket, block: Ulid) -> Result<()> {
+        let [global, local] = Self::keys(block);
+        let bytes = Bytes::from(serde_json::to_vec(self).context(MarkerOf { key: &local })?);
         bucket.put(&global, bytes.clone()).await?;
         bucket.put(&local, bytes).await?;
         Ok(())
@@ -94,8 +109,8 @@ impl Marker {
     ///
     /// # Errors
     /// If the bucket fails.
-    pub async fn remove(bucket: &Bucket, block: Ulid) -> Result<(), Error> {
-        let [global, local] = keys(block);
+    pub async fn remove(bucket: &Bucket, block: Ulid) -> Result<()> {
+        let [global, local] = Self::keys(block);
         for key in [local, global] {
             match bucket.delete(&key).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
@@ -104,9 +119,4 @@ impl Marker {
         }
         Ok(())
     }
-}
-
-/// The copy in [`ALL_MARKS`], then that in the block's directory.
-pub(crate) fn keys(block: Ulid) -> [String; 2] {
-    [format!("{ALL_MARKS}/{block}-{FILE}"), format!("{block}/{FILE}")]
 }

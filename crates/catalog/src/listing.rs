@@ -1,0 +1,118 @@
+//! One listing of a bucket, by directories.
+//!
+//! ```text
+//! <name>/<n>.labels.parquet, <name>/<n>.chunks.parquet     files of shards
+//! <ULID>/parquet-converter-mark.json                       they are complete
+//! parquet-markers/<ULID>-parquet-converter-mark.json       a copy of the mark
+//! <ULID>/meta.json                                         of the TSDB block that they stand for
+//! <ULID>/deletion-mark.json                                the block is about to be deleted
+//! markers/<ULID>-deletion-mark.json                        a copy of that mark
+//! ```
+//!
+//! Other keys are passed over.
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher},
+};
+
+use futures::TryStreamExt;
+use prometheus_model::TimestampMs;
+use promparquet_objstore::Bucket;
+use promparquet_shard::{Marker, ShardSet};
+use rustc_hash::FxBuildHasher;
+use ulid::Ulid;
+
+use crate::error::Result;
+
+const META: &str = "meta.json";
+const DELETION_MARK: &str = "deletion-mark.json";
+const OTHER_MARKS: &str = "markers";
+
+/// What tells an object from one that was there before: a hash of its size, time of change and entity tag.
+pub(crate) type Stamp = u64;
+
+/// What is known of a directory.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Directory {
+    /// Files of shards, each with its stamp, by key.
+    pub(crate) shard_files: BTreeMap<String, Stamp>,
+    /// Bytes of these files.
+    pub(crate) bytes: u64,
+    /// Mark of conversion and its copy.
+    pub(crate) mark: Option<Stamp>,
+    pub(crate) mark_copy: Option<Stamp>,
+    pub(crate) meta: Option<Stamp>,
+    /// When the earlier of its deletion marks was written.
+    pub(crate) deletion_marked: Option<TimestampMs>,
+}
+
+impl Directory {
+    /// The key of the mark that counts. A copy may be left of a set that is gone.
+    pub(crate) fn mark_key(&self, name: &str) -> Option<String> {
+        let [copy, own] = Marker::keys(block_of(name)?);
+        if self.mark.is_some() {
+            return Some(own);
+        }
+        self.mark_copy.filter(|_| !self.shard_files.is_empty()).map(|_| copy)
+    }
+
+    /// Changes whenever any of what is read of the directory does.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let own = [self.mark.or(self.mark_copy), self.meta].map(Option::unwrap_or_default);
+        FxBuildHasher.hash_one((own, self.shard_files.iter().collect::<Vec<_>>()))
+    }
+}
+
+/// The ULID that is written as `name`.
+pub(crate) fn block_of(name: &str) -> Option<Ulid> {
+    Ulid::from_string(name).ok().filter(|ulid| ulid.to_string() == name)
+}
+
+/// Lists everything under `prefix`, or the whole bucket with the empty string.
+pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<String, Directory>> {
+    let mut directories: BTreeMap<String, Directory> = BTreeMap::new();
+    let mut objects = bucket.list(prefix)?;
+    while let Some(object) = objects.try_next().await? {
+        let key: &str = object.location.as_ref();
+        let Some((directory, file)) = key.split_once('/').filter(|(_, file)| !file.contains('/')) else { continue };
+        let mut hasher = FxBuildHasher.build_hasher();
+        hasher.write_u64(object.size);
+        hasher.write_i64(object.last_modified.timestamp_micros());
+        hasher.write(object.e_tag.as_deref().unwrap_or_default().as_bytes());
+        let stamp = hasher.finish();
+        let deletion = |marked: &mut Option<TimestampMs>| {
+            let time = object.last_modified.timestamp_millis();
+            *marked = Some(marked.map_or(time, |earlier| earlier.min(time)));
+        };
+        if let Some(name) = copied(file, Marker::FILE).filter(|_| directory == Marker::DIRECTORY) {
+            directories.entry(name).or_default().mark_copy = Some(stamp);
+        } else if let Some(name) = copied(file, DELETION_MARK).filter(|_| directory == OTHER_MARKS) {
+            deletion(&mut directories.entry(name).or_default().deletion_marked);
+        } else if ShardSet::is_shard_file(file) {
+            let found = directories.entry(directory.to_owned()).or_default();
+            found.bytes = found.bytes.saturating_add(object.size);
+            found.shard_files.insert(key.to_owned(), stamp);
+        } else if block_of(directory).is_some() {
+            let found = directories.entry(directory.to_owned()).or_default();
+            match file {
+                Marker::FILE => found.mark = Some(stamp),
+                META => found.meta = Some(stamp),
+                DELETION_MARK => deletion(&mut found.deletion_marked),
+                _ => {}
+            }
+        }
+    }
+    Ok(directories)
+}
+
+/// The block that `<ULID>-<mark>` is a copy of the mark of.
+fn copied(file: &str, mark: &str) -> Option<String> {
+    let name = file.strip_suffix(mark)?.strip_suffix('-')?;
+    block_of(name).map(|_| name.to_owned())
+}
+
+/// Key of the block's `meta.json`.
+pub(crate) fn meta_key(name: &str) -> String {
+    format!("{name}/{META}")
+}
