@@ -17,7 +17,7 @@ usage: run.sh build                                          build the judges
        run.sh format <argument>...                           the reference judge as it is, e.g. convert
        run.sh tsdb <argument>...                             the block maker and comparer as it is
        run.sh regex                                          make testdata/regex and the crate re2's tables anew
-       run.sh promql [<argument>...]                         make testdata/promql-parser anew; or the program as it is
+       run.sh promql [<argument>...]                         make testdata/promql-parser and testdata/histograms anew; or the program as it is
        run.sh selftest                                       the judges' own tests, on good and on damaged files
 
 Several blocks are merged by sample; the first given wins where they differ. Flags after -- go to verify. The
@@ -42,6 +42,7 @@ build() {
 # What the crate promql is tested against; no judge, and the same on every run.
 promql() {
   if (($# == 0)); then
+    (cd "$here/promql" && go run . histograms -out "$root/testdata/histograms")
     set -- corpus -out "$root/testdata/promql-parser" -scripts "${PROMPARQUET_SHARED:-$root/../shared}/acceptance/promqltest"
   fi
   (cd "$here/promql" && go vet ./... && go run . "$@")

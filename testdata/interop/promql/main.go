@@ -11,6 +11,7 @@ import (
 const usage = `usage: promql corpus -out <dir> [-scripts <dir>]    the corpus of testdata/promql-parser
        promql hunt -seed <n> -count <n>             random cases, one JSON object per line
        promql judge                                 answers cases that are read from standard input
+       promql histograms -out <dir> [-seed <n>] [-count <n>]    the corpus of testdata/histograms
        promql printable                             the characters that Go prints, as a Rust table`
 
 func main() {
@@ -39,6 +40,16 @@ func run(args []string) error {
 		return hunt(*scripts, *seed, *count)
 	case "judge":
 		return judgeStdin()
+	case "histograms":
+		set := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
+		if !set["seed"] {
+			*seed = histogramSeed
+		}
+		if !set["count"] {
+			*count = histogramCases
+		}
+		return writeHistograms(*out, *seed, *count)
 	case "printable":
 		return writePrintable()
 	}

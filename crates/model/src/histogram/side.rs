@@ -36,7 +36,7 @@ impl Count for f64 {
     }
 
     fn negated(self) -> Self {
-        self * -1.0
+        -self
     }
 
     fn is_empty(self) -> bool {
@@ -62,7 +62,7 @@ impl Count for Compensated {
     }
 
     fn negated(self) -> Self {
-        Self::new(self.sum * -1.0, self.compensation * -1.0)
+        Self::new(-self.sum, -self.compensation)
     }
 
     fn is_empty(self) -> bool {
@@ -135,14 +135,26 @@ impl<'a> Side<'a> {
     /// where gaps are no longer, as long as there are at most [`MAX_FILLED`] buckets then.
     pub(super) fn compacted<C: Count>(self, max_empty: usize) -> Layout<C> {
         let mut layout = Layout::with_capacity(self.counts.len());
-        for (Place { index, .. }, count) in self.buckets::<C>().filter(|(_, count)| !count.is_empty()) {
+        // Empty buckets since the last that is not.
+        let mut empty = Vec::new();
+        for (Place { index, .. }, count) in self.buckets::<C>() {
+            if count.is_empty() {
+                empty.push(count);
+                continue;
+            }
             let gap = layout.end().and_then(|end| usize::try_from(index.saturating_sub(end)).ok());
             if let Some(gap) = gap
                 && (1..=max_empty).contains(&gap)
                 && gap <= MAX_FILLED.saturating_sub(layout.counts.len())
             {
-                (0..gap).for_each(|_| layout.extend(C::new(0.0, 0.0)));
+                // Those that are there stay as they are, negative zeros too.
+                let are_there = empty.len() == gap;
+                (0..gap).for_each(|position| {
+                    let zero = C::new(0.0, 0.0);
+                    layout.extend(if are_there { empty.get(position).copied().unwrap_or(zero) } else { zero });
+                });
             }
+            empty.clear();
             layout.push(index, count);
         }
         layout

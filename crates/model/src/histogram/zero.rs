@@ -86,8 +86,8 @@ impl FloatHistogram {
     /// Removes the buckets that begin within the zero bucket.
     fn remove_buckets_in_zero(&mut self, compensation: Option<&mut Self>) {
         let threshold = self.zero_threshold;
-        let positive = self.positive().take_while(|bucket| !(bucket.lower >= threshold)).count();
-        let negative = self.negative().take_while(|bucket| !(bucket.upper <= -threshold)).count();
+        let positive = self.positive().position(|bucket| bucket.lower >= threshold).unwrap_or(usize::MAX);
+        let negative = self.negative().position(|bucket| bucket.upper <= -threshold).unwrap_or(usize::MAX);
         let clear = |counts: &mut [f64], many: usize| counts.iter_mut().take(many).for_each(|count| *count = 0.0);
         clear(&mut self.positive_buckets, positive);
         clear(&mut self.negative_buckets, negative);

@@ -105,7 +105,7 @@ pub(crate) fn classic_fraction(lower: f64, upper: f64, buckets: &mut Vec<Classic
         rank = bucket.count;
         start = end;
     }
-    let within = |rank: Option<f64>| rank.filter(|&rank| !(rank > total)).unwrap_or(total);
+    let within = |rank: Option<f64>| rank.map_or(total, |rank| if rank > total { total } else { rank });
     (within(upper_rank) - within(lower_rank)) / total
 }
 

@@ -139,7 +139,7 @@ pub(crate) fn native_fraction(lower: f64, upper: f64, histogram: &FloatHistogram
     } else {
         count = histogram.count;
     }
-    let within = |rank: Option<f64>| rank.filter(|&rank| !(rank > count)).unwrap_or(count);
+    let within = |rank: Option<f64>| rank.map_or(count, |rank| if rank > count { count } else { rank });
     ((within(upper_rank) - within(lower_rank)) / histogram.count, note)
 }
 

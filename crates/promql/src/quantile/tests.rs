@@ -1,3 +1,14 @@
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use flate2::read::GzDecoder;
+use prometheus_model::{FloatHistogram, Span};
+use serde_json::{Value, json};
+
 use super::*;
 
 fn classic(pairs: &[(f64, f64)]) -> Vec<ClassicBucket> {
@@ -23,4 +34,91 @@ fn counts_values_that_are_no_numbers_as_lowest() {
     assert_eq!(vector_quantile(1.0, &mut [3.0, f64::NAN]), 3.0);
     assert_eq!(vector_quantile(1.5, &mut [3.0]), f64::INFINITY);
     assert!(vector_quantile(0.5, &mut []).is_nan());
+}
+
+/// Prometheus' answers, bit for bit: `testdata/histograms`. What the crate model is held to is in the same file.
+#[test]
+fn does_as_prometheus_does() {
+    let path = std::env::var_os("PROMQL_HISTOGRAMS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/histograms/operations.jsonl.gz"),
+        Into::into,
+    );
+    let mut counts = BTreeMap::<String, usize>::new();
+    for line in BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines() {
+        let case: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let operation = case["op"].as_str().expect("an operation");
+        let input = &case["in"];
+        let ours = match operation {
+            "quantile" => {
+                let (value, note) = native_quantile(float(&input[0]), &histogram(&input[1]));
+                let texts = case["out"][1].as_array().expect("annotations");
+                let theirs = texts.first().map(|text| text.as_str().expect("a text"));
+                let theirs = theirs.map(|text| match text {
+                    _ if text.contains("skewed higher") => NativeNote::NanSkew,
+                    _ if text.contains("result is NaN") => NativeNote::NanResult,
+                    _ => panic!("unknown annotation {text}"),
+                });
+                assert_eq!(note, theirs, "{case}");
+                json!([bits(value), texts])
+            }
+            "fraction" => {
+                let (value, note) = native_fraction(float(&input[0]), float(&input[1]), &histogram(&input[2]));
+                assert!(matches!(note, None | Some(NativeNote::NanFraction)));
+                json!([bits(value), note.is_some()])
+            }
+            "classic_quantile" => {
+                let (value, forced) = classic_quantile(float(&input[0]), &mut classic_buckets(&input[1]));
+                let mut answer = vec![bits(value), json!(forced.is_some())];
+                answer.extend(forced.into_iter().flat_map(|f| [f.min_bucket, f.max_bucket, f.max_diff]).map(bits));
+                Value::Array(answer)
+            }
+            "classic_fraction" => {
+                let (lower, upper) = (float(&input[0]), float(&input[1]));
+                json!([bits(classic_fraction(lower, upper, &mut classic_buckets(&input[2])))])
+            }
+            _ => continue,
+        };
+        assert_eq!(ours, case["out"], "{case}");
+        *counts.entry(operation.to_owned()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 4, "{counts:?}");
+    assert!(counts.values().all(|&count| count > 200), "{counts:?}");
+}
+
+fn float(value: &Value) -> f64 {
+    match value.as_str().expect("bits") {
+        "NaN" => f64::NAN,
+        bits => f64::from_bits(u64::from_str_radix(bits, 16).expect("hexadecimal")),
+    }
+}
+
+fn bits(float: f64) -> Value {
+    if float.is_nan() { json!("NaN") } else { json!(format!("{:016x}", float.to_bits())) }
+}
+
+fn histogram(value: &Value) -> FloatHistogram {
+    let floats = |value: &Value| value.as_array().expect("floats").iter().map(float).collect();
+    let number = |value: &Value| value.as_i64().expect("a number");
+    let spans = |value: &Value| {
+        let span = |pair: &Value| Span { offset: number(&pair[0]) as i32, length: number(&pair[1]) as u32 };
+        value.as_array().expect("spans").iter().map(span).collect()
+    };
+    FloatHistogram {
+        schema: number(&value[1]) as i32,
+        zero_threshold: float(&value[2]),
+        zero_count: float(&value[3]),
+        count: float(&value[4]),
+        sum: float(&value[5]),
+        positive_spans: spans(&value[6]),
+        positive_buckets: floats(&value[7]),
+        negative_spans: spans(&value[8]),
+        negative_buckets: floats(&value[9]),
+        custom_values: floats(&value[10]),
+        ..FloatHistogram::default()
+    }
+}
+
+fn classic_buckets(value: &Value) -> Vec<ClassicBucket> {
+    let bucket = |pair: &Value| ClassicBucket { upper_bound: float(&pair[0]), count: float(&pair[1]) };
+    value.as_array().expect("buckets").iter().map(bucket).collect()
 }
