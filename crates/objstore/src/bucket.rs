@@ -34,6 +34,8 @@ pub struct Bucket {
     identity: Arc<str>,
     /// The directory that holds the keys, if the store is a local file system.
     root: Option<Arc<std::path::Path>>,
+    /// Whether nothing wraps the store, so that files may be read without it.
+    is_direct: bool,
     read_concurrency: usize,
     transfer: Transfer,
 }
@@ -70,6 +72,7 @@ impl Bucket {
             identity: Arc::clone(&name),
             name,
             root: None,
+            is_direct: false,
             read_concurrency: READ_CONCURRENCY,
             transfer: Transfer::default(),
         }
@@ -84,7 +87,7 @@ impl Bucket {
     }
 
     pub(crate) fn with_root(self, root: PathBuf) -> Self {
-        Self { root: Some(root.into()), ..self }
+        Self { root: Some(root.into()), is_direct: true, ..self }
     }
 
     pub(crate) fn with_transfer(self, transfer: Transfer) -> Self {
@@ -115,7 +118,7 @@ impl Bucket {
     /// [`local_path`](Self::local_path) passes the wrapper by.
     #[must_use]
     pub fn layered(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
-        Self { store: wrap(self.store), ..self }
+        Self { store: wrap(self.store), is_direct: false, ..self }
     }
 
     /// The part of the bucket under `prefix`, such as one tenant's. The empty prefix gives the same bucket.
@@ -145,6 +148,11 @@ impl Bucket {
             parse_key(key)?;
         }
         Ok(self.root.as_ref().map(|root| root.join(key)))
+    }
+
+    /// The file that holds `key`, a valid one, if it may be read without the store.
+    pub(crate) fn direct_path(&self, key: &str) -> Option<PathBuf> {
+        self.root.as_ref().filter(|_| self.is_direct).map(|root| root.join(key))
     }
 
     /// The whole object, if it has at most `max_bytes`.

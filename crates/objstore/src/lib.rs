@@ -25,6 +25,7 @@ mod bucket;
 mod cache;
 mod config;
 mod error;
+mod object;
 mod sealed;
 mod upload;
 
@@ -33,4 +34,5 @@ pub use bucket::{Bucket, Listing};
 pub use cache::{Cache, CacheConfig, CacheStatistics, DiskCacheConfig, TierStatistics};
 pub use config::{BucketConfig, IgnoredField, OpenFor, process_environment};
 pub use error::{Error, ErrorKind, Result};
+pub use object::Object;
 pub use upload::{DEFAULT_PART_SIZE, Upload};

@@ -1,37 +1,11 @@
-//! Reads from the bucket: the end of a file, and planned ranges.
+//! Planned reads.
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, path::Path};
-use promparquet_objstore::Bucket;
+use promparquet_objstore::Object;
 
 use crate::{error::Result, plan};
-
-/// The last `most` bytes of an object (all, if it is shorter), and its size: one request where the store can count from
-/// the end, else two.
-pub(crate) async fn tail(bucket: &Bucket, key: &str, most: u64) -> Result<(Bytes, u64)> {
-    if let Some(found) = suffix(bucket, key, most).await {
-        return Ok(found);
-    }
-    // Some stores cannot count from the end, and all explain other failures better through the bucket.
-    let size = bucket.head(key).await?.size;
-    let bytes = bucket.get_range(key, size.saturating_sub(most)..size).await?;
-    Ok((bytes, size))
-}
-
-async fn suffix(bucket: &Bucket, key: &str, most: u64) -> Option<(Bytes, u64)> {
-    let path = Path::parse(key).ok().filter(|path| path.as_ref() == key)?;
-    let options = GetOptions::new().with_range(Some(GetRange::Suffix(most)));
-    let result = bucket.store().get_opts(&path, options).await.ok()?;
-    let (size, range) = (result.meta.size, result.range.clone());
-    // A store that ignores the range would send all.
-    if range.end != size || range.start != size.saturating_sub(most) {
-        return None;
-    }
-    let bytes = result.bytes().await.ok()?;
-    (bytes.len() as u64 == size.saturating_sub(range.start)).then_some((bytes, size))
-}
 
 /// How ranges are joined before they are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,17 +121,12 @@ impl ReadBytes {
 }
 
 /// The bytes of each range, in the order given, read in few requests at the same time.
-pub(crate) async fn ranges(
-    bucket: &Bucket,
-    key: &str,
-    ranges: &[Range<u64>],
-    coalescing: Coalescing,
-) -> Result<Vec<Bytes>> {
+pub(crate) async fn ranges(object: &Object, ranges: &[Range<u64>], coalescing: Coalescing) -> Result<Vec<Bytes>> {
     if ranges.is_empty() {
         return Ok(Vec::new());
     }
     let plan = plan::coalesce(ranges, coalescing.gap_bytes, coalescing.max_read_bytes);
-    let buffers = bucket.get_ranges(key, &plan.reads).await?;
+    let buffers = object.get_ranges(&plan.reads).await?;
     let slices = ranges.iter().zip(plan.read_of).map(|(range, read)| {
         let (start, buffer) = (plan.reads.get(read)?.start, buffers.get(read)?);
         let at = |offset: u64| usize::try_from(offset.checked_sub(start)?).ok().filter(|at| *at <= buffer.len());

@@ -7,12 +7,12 @@ use std::{collections::VecDeque, ops::Range};
 
 use bytes::Bytes;
 use prometheus_model::Labels;
-use promparquet_objstore::Bucket;
+use promparquet_objstore::Object;
 use promparquet_schema::{Column, row_index};
 
 use crate::{
     error::{Detail, Error, Fault, Place, Result},
-    fetch::{self, Coalescing},
+    fetch::{self, Coalescing, FileKind},
     file::{Page, ShardFile},
     labels::LabelPage,
     page::PageDecoder,
@@ -376,10 +376,10 @@ impl<'a> RowScan<'a> {
                 wanted.push(Wanted { column: i, bytes: page.bytes.clone(), page: Some(page) });
             }
         }
-        let (bucket, coalescing) = (self.shard.bucket(), self.options.coalescing);
+        let coalescing = self.options.coalescing;
         let fetched = futures::future::try_join(
-            fetch_all(bucket, self.shard.labels_file().key(), &of_labels, coalescing),
-            fetch_all(bucket, self.shard.chunks_file().key(), &of_chunks, coalescing),
+            fetch_all(self.shard.object(FileKind::Labels), &of_labels, coalescing),
+            fetch_all(self.shard.object(FileKind::Chunks), &of_chunks, coalescing),
         );
         let (labels_bytes, chunks_bytes) = fetched.await?;
         let mut held = self.columns.iter().fold(0_u64, |sum, column| sum.saturating_add(column.memory_size()));
@@ -486,7 +486,7 @@ impl<'a> RowScan<'a> {
     }
 }
 
-async fn fetch_all(bucket: &Bucket, key: &str, wanted: &[Wanted], coalescing: Coalescing) -> Result<Vec<Bytes>> {
+async fn fetch_all(object: &Object, wanted: &[Wanted], coalescing: Coalescing) -> Result<Vec<Bytes>> {
     let ranges: Vec<_> = wanted.iter().map(|wanted| wanted.bytes.clone()).collect();
-    fetch::ranges(bucket, key, &ranges, coalescing).await
+    fetch::ranges(object, &ranges, coalescing).await
 }

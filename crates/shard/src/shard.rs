@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use promparquet_objstore::Bucket;
+use promparquet_objstore::{Bucket, Object};
 use promparquet_schema::{Column, DataColumns, chunks_file, labels_file};
 
 use crate::{
@@ -58,6 +58,8 @@ pub struct Shard {
     limits: Limits,
     labels: ShardFile,
     chunks: ShardFile,
+    /// Where the bytes of both files come from.
+    objects: [Object; 2],
     data_columns: DataColumns,
     /// Time index and position in the chunks file of each data column, in order of time.
     data_positions: Vec<(u32, usize)>,
@@ -95,8 +97,8 @@ impl Shard {
         name: String,
         index: u32,
         limits: Limits,
-        labels: ShardFile,
-        chunks: ShardFile,
+        (labels, labels_object): (ShardFile, Object),
+        (chunks, chunks_object): (ShardFile, Object),
     ) -> Result<Self> {
         let unexpected = |file: &ShardFile, column: usize, expected: &str| -> Result<()> {
             let found = file.columns().get(column).map_or_else(String::new, Column::name);
@@ -151,6 +153,7 @@ impl Shard {
             limits,
             labels,
             chunks,
+            objects: [labels_object, chunks_object],
             data_columns,
             data_positions,
             row_index,
@@ -248,6 +251,14 @@ impl Shard {
         }
     }
 
+    pub(crate) const fn object(&self, kind: FileKind) -> &Object {
+        let [labels, chunks] = &self.objects;
+        match kind {
+            FileKind::Labels => labels,
+            FileKind::Chunks => chunks,
+        }
+    }
+
     /// About how much memory its footers and page indexes take.
     #[must_use]
     pub fn memory_size(&self) -> usize {
@@ -275,7 +286,7 @@ impl Shard {
                 return Err(Detail::TooLarge { place, what: "a page", needed, limit: self.limits.page_bytes }.into());
             }
         }
-        let of = |kind| fetch::ranges(&self.bucket, self.file(kind).key(), plan.ranges(kind), coalescing);
+        let of = |kind| fetch::ranges(self.object(kind), plan.ranges(kind), coalescing);
         let (labels, chunks) = futures::future::try_join(of(FileKind::Labels), of(FileKind::Chunks)).await?;
         Ok(ReadBytes { labels, chunks })
     }
@@ -287,15 +298,17 @@ impl Shard {
     }
 }
 
-async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result<ShardFile> {
-    let most = options.tail_bytes.max(8);
-    let (tail, size) = fetch::tail(bucket, &key, most).await?;
-    let object = format!("{bucket}/{key}");
-    let mut footer = FooterReader::new(object.clone(), size, tail, options.limits.footer_bytes);
+async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result<(ShardFile, Object)> {
+    let (object, tail) = bucket.open(&key, options.tail_bytes.max(8)).await?;
+    let (name, size) = (format!("{bucket}/{key}"), object.size());
+    let mut footer = FooterReader::new(name.clone(), size, tail, options.limits.footer_bytes);
     loop {
         match footer.step()? {
-            Step::Fetch(range) => footer.prepend(&bucket.get_range(&key, range).await?),
-            Step::Done(metadata) => return ShardFile::new(object, key, size, *metadata, options.limits.row_group_rows),
+            Step::Fetch(range) => footer.prepend(&object.get_range(range).await?),
+            Step::Done(metadata) => {
+                let file = ShardFile::new(name, key, size, *metadata, options.limits.row_group_rows)?;
+                return Ok((file, object));
+            }
         }
     }
 }

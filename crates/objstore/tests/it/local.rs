@@ -1,8 +1,9 @@
 //! Buckets in a local directory.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, sync::Arc};
 
 use promparquet_objstore::{Bucket, BucketConfig, Error, ErrorKind, OpenFor};
+use promparquet_testkit::stores::{Recording, RecordingStore};
 
 use crate::{assert_fails, noise};
 
@@ -39,7 +40,7 @@ async fn paths_on_disk() {
         assert!(path.starts_with(bucket.local_path("").unwrap().unwrap()));
     }
     assert_fails(child.local_path("../a"), ErrorKind::Invalid, &["../a"]);
-    let memory = Bucket::new(std::sync::Arc::new(object_store::memory::InMemory::new()), "memory://");
+    let memory = Bucket::new(Arc::new(object_store::memory::InMemory::new()), "memory://");
     assert_eq!(memory.local_path("a").unwrap(), None);
 }
 
@@ -111,4 +112,62 @@ async fn a_full_disk() {
     }
     let names: Vec<_> = bucket.list_directory("").await.unwrap().objects;
     assert_eq!(names.iter().map(|meta| meta.location.as_ref()).collect::<Vec<_>>(), ["half", "kept"]);
+}
+
+/// Reads past the store give what the store gives, and are of the file that was opened.
+#[tokio::test]
+async fn open_objects_stay_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = open(dir.path(), OpenFor::Writing).unwrap().child("a").unwrap();
+    let data = noise(3 << 20);
+    child.put("b c%", data.clone()).await.unwrap();
+    let stored = child.clone().layered(|store| store);
+    let ranges = [5..9, 0..2 << 20, 7..7, 100..3 << 20, (3 << 20) - 1..3 << 20];
+    for tail_bytes in [0, 10, 3 << 20, u64::MAX] {
+        let (direct, tail) = child.open("b c%", tail_bytes).await.unwrap();
+        let (indirect, same) = stored.open("b c%", tail_bytes).await.unwrap();
+        assert_eq!((direct.size(), indirect.size()), (3 << 20, 3 << 20));
+        assert!(tail == same && tail == data.slice((3 << 20) - tail_bytes.min(3 << 20) as usize..));
+        assert!(direct.get_ranges(&ranges).await.unwrap() == indirect.get_ranges(&ranges).await.unwrap());
+        for wrong in [1..(3 << 20) + 1, 4 << 20..5 << 20] {
+            let [a, b] =
+                [direct.get_range(wrong.clone()).await, indirect.get_range(wrong).await].map(Result::unwrap_err);
+            assert_eq!((a.kind(), a.to_string()), (ErrorKind::Corrupt, b.to_string()));
+        }
+    }
+    let (object, _) = child.open("b c%", 1).await.unwrap();
+    child.put("b c%", "other".into()).await.unwrap();
+    assert_eq!(object.get_range(5..9).await.unwrap(), data.slice(5..9));
+    child.delete("b c%").await.unwrap();
+    assert_eq!(object.get_range(5..9).await.unwrap(), data.slice(5..9));
+    assert_fails(child.open("b c%", 1).await, ErrorKind::NotFound, &["b c%"]);
+    assert_fails(child.open("a/../b", 1).await, ErrorKind::Invalid, &["a/../b"]);
+
+    // More objects can be open than a process may have files. In this test, because the number is that of the process.
+    child.put("b c%", noise(100)).await.unwrap();
+    let mut objects = Vec::new();
+    for _ in 0..3000 {
+        objects.push(child.open("b c%", 10).await.unwrap().0);
+    }
+    for object in &objects {
+        assert_eq!(object.get_range(3..50).await.unwrap(), noise(100).slice(3..50));
+    }
+}
+
+/// A wrapped store sees all reads.
+#[tokio::test]
+async fn wrappers_are_not_passed_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = open(dir.path(), OpenFor::Writing).unwrap();
+    bucket.put("key", noise(100)).await.unwrap();
+    let mut recording = None;
+    let bucket = bucket.layered(|store| {
+        let store = RecordingStore::new(store, Recording::default());
+        recording = Some(Arc::clone(store.tap()));
+        Arc::new(store)
+    });
+    let (object, _) = bucket.child("").unwrap().open("key", 10).await.unwrap();
+    object.get_ranges(&[1..2, 50..60]).await.unwrap();
+    let calls: Vec<_> = recording.unwrap().take().iter().map(ToString::to_string).collect();
+    assert_eq!(calls.len(), 3, "{calls:?}");
 }
