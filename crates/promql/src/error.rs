@@ -1,6 +1,6 @@
 //! What can go wrong with a query.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use snafu::Snafu;
 
@@ -9,7 +9,7 @@ use crate::ast::Span;
 /// Result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a query is refused.
+/// Why a query is refused or has no answer.
 pub struct Error(Box<Repr>);
 
 /// What a caller does about an [`Error`].
@@ -20,6 +20,14 @@ pub enum ErrorKind {
     Invalid,
     /// The query exceeds a limit that the message names: shorten it or raise the limit.
     LimitExceeded,
+    /// The query has no answer on these data, such as series that match each other twice: report it to whoever wrote it.
+    Execution,
+    /// The query took longer than it may. Ask for less, or give it more time.
+    Timeout,
+    /// The store could not answer: [`Error::storage_error`] says why.
+    Storage,
+    /// A defect of the engine. Report it.
+    Internal,
 }
 
 /// Something wrong with a query, in the words of Prometheus.
@@ -46,6 +54,26 @@ pub(crate) enum Repr {
     TooManyRegexes { limit: usize },
     #[snafu(display("series description stands for more than {limit} values"))]
     TooManyValues { limit: usize },
+    #[snafu(display("{message}"))]
+    Request { message: String },
+    #[snafu(display("{message}"))]
+    Execution { message: String },
+    #[snafu(display(
+        "query processing would load too many samples into memory in query execution: more than {limit} at once"
+    ))]
+    TooManySamples { limit: u64 },
+    #[snafu(display("query would take more than {limit} bytes of memory at once: {bytes} for {what}"))]
+    TooMuchMemory { what: &'static str, bytes: u64, limit: u64 },
+    #[snafu(display(
+        "{what} has {steps} steps, more than the limit of {limit}: take a longer step or a shorter range"
+    ))]
+    TooManySteps { what: &'static str, steps: u64, limit: u64 },
+    #[snafu(display("query timed out in expression evaluation after {timeout:?}"))]
+    TimedOut { timeout: Duration },
+    #[snafu(display("expanding series: {error}"))]
+    Store { error: prometheus_queryable::Error },
+    #[snafu(display("{message}: a defect of the engine"))]
+    Defect { message: String },
 }
 
 impl ParseError {
@@ -63,11 +91,38 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
-            Repr::Parse { .. } => ErrorKind::Invalid,
-            Repr::TooLong { .. } | Repr::TooDeep { .. } | Repr::TooManyRegexes { .. } | Repr::TooManyValues { .. } => {
-                ErrorKind::LimitExceeded
-            }
+            Repr::Parse { .. } | Repr::Request { .. } => ErrorKind::Invalid,
+            Repr::TooLong { .. }
+            | Repr::TooDeep { .. }
+            | Repr::TooManyRegexes { .. }
+            | Repr::TooManyValues { .. }
+            | Repr::TooManySamples { .. }
+            | Repr::TooMuchMemory { .. }
+            | Repr::TooManySteps { .. } => ErrorKind::LimitExceeded,
+            Repr::Execution { .. } => ErrorKind::Execution,
+            Repr::TimedOut { .. } => ErrorKind::Timeout,
+            Repr::Store { .. } => ErrorKind::Storage,
+            Repr::Defect { .. } => ErrorKind::Internal,
         }
+    }
+
+    /// What the store said, if that is why there is no answer.
+    #[must_use]
+    pub fn storage_error(&self) -> Option<&prometheus_queryable::Error> {
+        match &*self.0 {
+            Repr::Store { error } => Some(error),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    pub(crate) fn execution(message: impl Into<String>) -> Self {
+        Repr::Execution { message: message.into() }.into()
+    }
+
+    #[cold]
+    pub(crate) fn defect(message: impl Into<String>) -> Self {
+        Repr::Defect { message: message.into() }.into()
     }
 
     /// What is wrong with the query, if that is why it is refused: at most a thousand errors. `Display` shows the first.
@@ -111,4 +166,16 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// That of the store's error, which `Display` shows already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.storage_error().and_then(std::error::Error::source)
+    }
+}
+
+impl From<prometheus_queryable::Error> for Error {
+    #[cold]
+    fn from(error: prometheus_queryable::Error) -> Self {
+        Repr::Store { error }.into()
+    }
+}

@@ -21,6 +21,7 @@
 //! ```
 
 mod ast;
+mod engine;
 mod error;
 mod function;
 mod parser;
@@ -32,6 +33,10 @@ pub use ast::{
     AggregateExpr, AggregateOp, AtModifier, BinaryExpr, BinaryOp, Boundaries, Call, Cardinality, DurationExpr,
     DurationOp, DurationValue, Expr, MatrixSelector, NumberLiteral, ParenExpr, Sign, Span, StringLiteral, SubqueryExpr,
     UnaryExpr, ValueType, VectorMatching, VectorSelector,
+};
+pub use engine::{
+    Annotation, Annotations, Answer, Engine, EngineOptions, Explain, ExplainNode, InstantSeries, PointValue,
+    QueryRequest, QueryStats, QueryTimes, QueryValue, RangeSeries, Severity,
 };
 pub use error::{Error, ErrorKind, ParseError, Result};
 pub use function::{FUNCTIONS, Function, FunctionId, Variadic};

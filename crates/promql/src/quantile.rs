@@ -8,7 +8,7 @@ mod native;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use classic::{ClassicBucket, ForcedMonotonic, classic_fraction, classic_quantile};
+pub(crate) use classic::{ClassicBucket, classic_fraction, classic_quantile};
 pub(crate) use native::{NativeNote, native_fraction, native_quantile};
 
 /// The quantile `q` of values, which are sorted by this. Between two values it is interpolated linearly.

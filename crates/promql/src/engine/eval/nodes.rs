@@ -1,0 +1,551 @@
+//! What each kind of node does.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use prometheus_model::Labels;
+
+use super::{Matrix, Run, Source, Streamed, range_series};
+use crate::{
+    ast::Boundaries,
+    engine::{
+        aggregate::{Aggregation, CountValues, Spec},
+        annotations::Annotations,
+        binary::{ScalarTask, VectorTask, arithmetic, same_labels},
+        call::{self, Scalars},
+        column::{Column, Series, absent},
+        date,
+        grid::Grid,
+        histogram::{Histograms, Question, merged},
+        labels,
+        merge::merge,
+        pipeline::{Leaf, Op, Work, selector_leaf},
+        plan::{Kind, Node, RangeCall, RangeInput},
+        range::{RangeTask, extended_floats},
+        samples::Decoder,
+        value::{QueryValue, RangeSeries},
+    },
+    error::{Error, Repr, Result},
+    function::FunctionId,
+};
+
+impl Run<'_> {
+    /// A scalar at each step.
+    pub(super) fn scalars<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<Scalars>> {
+        Box::pin(async move {
+            Ok(match &node.kind {
+                Kind::Number(value) => Scalars::Constant(*value),
+                Kind::Time => Scalars::Steps(grid.times().map(|time| time as f64 / 1000.0).collect()),
+                Kind::Invariant(child) => {
+                    let values = self.scalars(child, Grid::instant(grid.start)).await?;
+                    Scalars::Constant(values.at(0))
+                }
+                Kind::ScalarNegate(child) => self.scalars(child, grid).await?.map(|value| -value),
+                Kind::ScalarExtreme { is_max, operands } => {
+                    let [a, b] = &**operands;
+                    let (a, b) = (self.scalars(a, grid).await?, self.scalars(b, grid).await?);
+                    let extreme = if *is_max { call::max } else { call::min };
+                    a.with(&b, grid.count, extreme)
+                }
+                Kind::ScalarBinary { op, operands } => {
+                    let [a, b] = &**operands;
+                    let (a, b) = (self.scalars(a, grid).await?, self.scalars(b, grid).await?);
+                    a.with(&b, grid.count, |a, b| arithmetic(*op, a, b))
+                }
+                Kind::ScalarOf(child) => self.scalar_of(child, grid).await?,
+                _ => return Err(Error::defect("a vector where a scalar should be")),
+            })
+        })
+    }
+
+    /// The only float at each step; NaN if there is none or more.
+    async fn scalar_of(&mut self, child: &Node, grid: Grid) -> Result<Scalars> {
+        let new = || vec![(f64::NAN, 0_u8); grid.count];
+        let values = self.fold(child, grid, new, |values, series| {
+            for (step, (value, seen)) in values.iter_mut().enumerate() {
+                if let Some(found) = series.column.float(step) {
+                    *seen = seen.saturating_add(1);
+                    *value = if *seen == 1 { found } else { f64::NAN };
+                }
+            }
+            Ok(())
+        });
+        Ok(Scalars::Steps(values.await?.into_iter().map(|(value, _)| value).collect()))
+    }
+
+    /// Calls `push` for each series of `child`, as they come. `new` makes what `push` fills: again if it turns out that
+    /// series became the same, which are merged then first.
+    async fn fold<S: Send>(
+        &mut self,
+        child: &Node,
+        grid: Grid,
+        new: impl Fn() -> S,
+        mut push: impl FnMut(&mut S, Series) -> Result<()> + Send,
+    ) -> Result<S> {
+        let mut state = new();
+        let streamed = self
+            .stream(child, grid, &mut |series, reserved| {
+                series.into_iter().try_for_each(|series| push(&mut state, series))?;
+                drop(reserved);
+                Ok(())
+            })
+            .await?;
+        if streamed == Streamed::Wholly {
+            return Ok(state);
+        }
+        drop(state);
+        let mut state = new();
+        let Matrix { series, reserved } = self.vector(child, grid).await?;
+        for series in series {
+            push(&mut state, series)?;
+            self.pause().await?;
+        }
+        drop(reserved);
+        Ok(state)
+    }
+
+    fn work(&self, leaf: Option<Leaf>, ops: Vec<Op>, steps: usize) -> Work {
+        Work {
+            leaf,
+            ops,
+            steps,
+            delays_names: self.delays_names(),
+            max_samples: self.max_samples,
+            stats_steps: self.stats.samples_per_step.len(),
+        }
+    }
+
+    /// A chain of operations on single series, and where its series come from.
+    pub(super) fn chain<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<(Work, Source)>> {
+        Box::pin(async move {
+            let lookback_ms = self.plan.lookback_ms;
+            Ok(match &node.kind {
+                Kind::Select(select) => {
+                    let leaf = selector_leaf(select, grid, lookback_ms, node.span);
+                    (self.work(Some(leaf), Vec::new(), grid.count), Source::Fetch(select.fetch))
+                }
+                Kind::SampleTime { select, is_start } => {
+                    if *is_start && !self.shared.options.start_timestamps {
+                        let matrix = Matrix { series: Vec::new(), reserved: self.budget.reserve() };
+                        return Ok((self.work(None, Vec::new(), grid.count), Source::Series(matrix)));
+                    }
+                    let leaf = Leaf::SampleTime { select: select.clone(), grid, lookback_ms, is_start: *is_start };
+                    (self.work(Some(leaf), Vec::new(), grid.count), Source::Fetch(select.fetch))
+                }
+                Kind::RangeCall(call) if call.function != FunctionId::AbsentOverTime => {
+                    return self.range_chain(call, grid).await;
+                }
+                Kind::Map { child, function, params } => {
+                    let (mut work, source) = self.chain(child, grid).await?;
+                    let mut values = Vec::with_capacity(params.len());
+                    for param in params {
+                        values.push(self.scalars(param, grid).await?);
+                    }
+                    work.ops.push(Op::Map { function: *function, params: values, grid });
+                    (work, source)
+                }
+                Kind::Negate(child) => {
+                    let (mut work, source) = self.chain(child, grid).await?;
+                    work.ops.push(Op::Negate);
+                    (work, source)
+                }
+                Kind::VectorScalar { vector, .. } => {
+                    let (mut work, source) = self.chain(vector, grid).await?;
+                    let op = self.scalar_op(node, grid).await?;
+                    work.ops.push(op);
+                    (work, source)
+                }
+                Kind::Invariant(child) => {
+                    let (mut work, source) = self.chain(child, Grid::instant(grid.start)).await?;
+                    work.ops.push(Op::Repeat(grid.count));
+                    work.steps = work.steps.max(grid.count);
+                    (work, source)
+                }
+                _ => {
+                    let matrix = self.vector(node, grid).await?;
+                    (self.work(None, Vec::new(), grid.count), Source::Series(matrix))
+                }
+            })
+        })
+    }
+
+    async fn scalar_op(&mut self, node: &Node, grid: Grid) -> Result<Op> {
+        let Kind::VectorScalar { op, return_bool, scalar, is_scalar_left, .. } = &node.kind else {
+            return Err(Error::defect("no operation with a scalar"));
+        };
+        let scalars = self.scalars(scalar, grid).await?;
+        let (op, return_bool, is_scalar_left) = (*op, *return_bool, *is_scalar_left);
+        Ok(Op::VectorScalar(ScalarTask { op, return_bool, scalars, is_scalar_left, span: node.span }))
+    }
+
+    /// The last operation of a chain, on series of what is below it.
+    pub(super) async fn single(&mut self, node: &Node, grid: Grid) -> Result<(Work, Source)> {
+        let (below, below_grid) = match &node.kind {
+            Kind::Map { child, .. } | Kind::Negate(child) => (child, grid),
+            Kind::VectorScalar { vector, .. } => (vector, grid),
+            Kind::Invariant(child) => (child, Grid::instant(grid.start)),
+            // What reads from the store is single already.
+            _ => return self.chain(node, grid).await,
+        };
+        let matrix = self.vector(below, below_grid).await?;
+        let op = match &node.kind {
+            Kind::Map { function, params, .. } => {
+                let mut values = Vec::with_capacity(params.len());
+                for param in params {
+                    values.push(self.scalars(param, grid).await?);
+                }
+                Op::Map { function: *function, params: values, grid }
+            }
+            Kind::Negate(_) => Op::Negate,
+            Kind::Invariant(_) => Op::Repeat(grid.count),
+            _ => self.scalar_op(node, grid).await?,
+        };
+        Ok((self.work(None, vec![op], grid.count), Source::Series(matrix)))
+    }
+
+    async fn range_chain(&mut self, call: &RangeCall, grid: Grid) -> Result<(Work, Source)> {
+        let mut params = Vec::with_capacity(call.params.len());
+        for param in &call.params {
+            params.push(self.scalars(param, grid).await?);
+        }
+        let options = &self.shared.options;
+        let (at, offset_ms, stats_only) = match &call.input {
+            RangeInput::Select { select, .. } => (select.at, select.offset_ms, select.stats_only),
+            RangeInput::Subquery { at, offset_ms, .. } => (*at, *offset_ms, false),
+        };
+        let task = RangeTask {
+            function: call.function,
+            grid,
+            at,
+            offset_ms,
+            range_ms: call.input.range_ms(),
+            boundaries: call.input.boundaries(),
+            lookback_ms: self.plan.lookback_ms,
+            params,
+            first_span: call.first_span,
+            args_span: call.args_span,
+            stats_only,
+            type_and_unit_labels: options.type_and_unit_labels,
+            start_timestamps: options.start_timestamps,
+        };
+        match &call.input {
+            RangeInput::Select { select, .. } => {
+                let work = self.work(Some(Leaf::Range(task)), Vec::new(), grid.count);
+                Ok((work, Source::Fetch(select.fetch)))
+            }
+            RangeInput::Subquery { child, .. } => {
+                let inner = self.subquery_grid(&call.input, grid)?;
+                let matrix = self.vector(child, inner).await?;
+                let steps = grid.count.max(inner.count);
+                let work = self.work(None, vec![Op::Range { task, inner }], steps);
+                Ok((work, Source::Series(matrix)))
+            }
+        }
+    }
+
+    /// The steps of a sub-query: multiples of its step.
+    fn subquery_grid(&self, input: &RangeInput, grid: Grid) -> Result<Grid> {
+        let RangeInput::Subquery { step_ms, range_ms, .. } = input else {
+            return Err(Error::defect("a selector where a sub-query should be"));
+        };
+        let after = input.reference(grid.start).saturating_sub(*range_ms);
+        let end = input.reference(grid.last());
+        let mut start = (after / step_ms).saturating_mul(*step_ms);
+        if start <= after {
+            start = start.saturating_add(*step_ms);
+        }
+        Grid::new("a sub-query", start, end, *step_ms, self.shared.options.max_steps)
+    }
+
+    /// A vector at each step, however it is made.
+    pub(super) async fn vector_of(&mut self, node: &Node, grid: Grid) -> Result<Matrix> {
+        match &node.kind {
+            Kind::Select(_)
+            | Kind::SampleTime { .. }
+            | Kind::Map { .. }
+            | Kind::Negate(_)
+            | Kind::VectorScalar { .. }
+            | Kind::Invariant(_) => self.collected(node, grid).await,
+            Kind::RangeCall(call) if call.function != FunctionId::AbsentOverTime => self.collected(node, grid).await,
+            Kind::RangeCall(call) => self.absent_over_time(call, grid).await,
+            Kind::Aggregate { .. } => self.aggregate(node, grid).await,
+            Kind::CountValues { key, label, child } => {
+                let budget = Arc::clone(&self.budget);
+                let new = || CountValues::new(key.clone(), label.clone(), grid.count, &budget);
+                let counts = self.fold(child, grid, new, |counts, series| counts.push(&series)).await?;
+                let (series, reserved) = counts.finish();
+                Ok(Matrix { series, reserved })
+            }
+            Kind::VectorVector { op, return_bool, matching, operands } => {
+                let [lhs, rhs] = &**operands;
+                let Matrix { series: left, reserved: left_reserved } = self.vector(lhs, grid).await?;
+                let Matrix { series: right, reserved: right_reserved } = self.vector(rhs, grid).await?;
+                let task = VectorTask {
+                    op: *op,
+                    return_bool: *return_bool,
+                    matching,
+                    span: node.span,
+                    steps: grid.count,
+                    delays_names: self.delays_names(),
+                    is_instant: grid.is_instant(),
+                };
+                let mut notes = Annotations::default();
+                let (series, reserved) = task.apply(left, right, &self.budget, &self.interrupt, &mut notes)?;
+                self.annotations.merge(notes);
+                drop((left_reserved, right_reserved));
+                Ok(Matrix { series, reserved })
+            }
+            Kind::Absent { labels, child } => {
+                let new = || vec![1.0; grid.count];
+                let absent = self.fold(child, grid, new, |values, series| {
+                    for (step, value) in values.iter_mut().enumerate() {
+                        if series.column.is_present(step) {
+                            *value = absent();
+                        }
+                    }
+                    Ok(())
+                });
+                let values = absent.await?;
+                self.one(labels.clone(), values)
+            }
+            Kind::VectorOf(child) => {
+                let values = self.scalars(child, grid).await?.into_steps(grid.count);
+                self.one(Labels::default(), values)
+            }
+            Kind::DateNow(function) => {
+                let values = grid.times().map(|time| date::part(*function, (time / 1000) as f64)).collect();
+                self.one(Labels::default(), values)
+            }
+            Kind::LabelReplace { child, to, template, from, regex } => {
+                let Matrix { mut series, reserved } = self.vector(child, grid).await?;
+                let mut text = String::new();
+                for series in &mut series {
+                    self.pause().await?;
+                    text.clear();
+                    let value = series.labels.get(from).unwrap_or_default();
+                    if regex.expand(value, template, &mut text) {
+                        series.labels = labels::with(&series.labels, to, &text);
+                        series.drop_name &= to != prometheus_model::METRIC_NAME;
+                    }
+                }
+                Ok(Matrix { series: merge(series).ok_or_else(same_labels)?, reserved })
+            }
+            Kind::LabelJoin { child, to, separator, from } => {
+                let Matrix { mut series, reserved } = self.vector(child, grid).await?;
+                for series in &mut series {
+                    self.pause().await?;
+                    let values: Vec<_> = from.iter().map(|name| series.labels.get(name).unwrap_or_default()).collect();
+                    let text = values.join(separator);
+                    series.labels = labels::with(&series.labels, to, &text);
+                    series.drop_name &= to != prometheus_model::METRIC_NAME;
+                }
+                Ok(Matrix { series: merge(series).ok_or_else(same_labels)?, reserved })
+            }
+            Kind::Sort { child, order } => {
+                let Matrix { mut series, reserved } = self.vector(child, grid).await?;
+                if !self.plan.grid.is_instant() || !grid.is_instant() {
+                    self.annotations.sort_in_range_query(node.span);
+                }
+                super::order::sort(&mut series, order);
+                Ok(Matrix { series, reserved })
+            }
+            Kind::HistogramQuantiles { child, label, quantiles } => {
+                let mut values = Vec::with_capacity(quantiles.len());
+                let of_one = label.is_none();
+                if of_one {
+                    for quantile in quantiles {
+                        values.push(self.scalars(quantile, grid).await?);
+                    }
+                }
+                let Matrix { series, reserved } = self.vector(child, grid).await?;
+                if !of_one {
+                    for quantile in quantiles {
+                        values.push(self.scalars(quantile, grid).await?);
+                    }
+                }
+                for (quantile, values) in quantiles.iter().zip(&values) {
+                    for step in 0..grid.count {
+                        let q = values.at(step);
+                        if !(0.0..=1.0).contains(&q) {
+                            self.annotations.invalid_quantile(q, quantile.span);
+                        }
+                    }
+                }
+                let delays_names = self.delays_names();
+                let histograms = Histograms::of(series, grid, delays_names, child.span, &mut self.annotations);
+                let mut results = Vec::new();
+                for q in &values {
+                    let question = Question::Quantile { q, label: label.as_deref() };
+                    histograms.ask(&question, &mut self.annotations, &mut results);
+                    self.pause().await?;
+                }
+                Ok(Matrix { series: merged(results, grid.is_instant(), delays_names)?, reserved })
+            }
+            Kind::HistogramFraction { child, bounds } => {
+                let [lower, upper] = &**bounds;
+                let (lower, upper) = (self.scalars(lower, grid).await?, self.scalars(upper, grid).await?);
+                let Matrix { series, reserved } = self.vector(child, grid).await?;
+                let delays_names = self.delays_names();
+                let histograms = Histograms::of(series, grid, delays_names, child.span, &mut self.annotations);
+                let mut results = Vec::new();
+                let question = Question::Fraction { lower: &lower, upper: &upper };
+                histograms.ask(&question, &mut self.annotations, &mut results);
+                Ok(Matrix { series: merged(results, grid.is_instant(), delays_names)?, reserved })
+            }
+            Kind::Info(info) => self.info(info, grid).await,
+            Kind::Number(_)
+            | Kind::Text(_)
+            | Kind::Time
+            | Kind::ScalarOf(_)
+            | Kind::ScalarExtreme { .. }
+            | Kind::ScalarBinary { .. }
+            | Kind::ScalarNegate(_)
+            | Kind::Range(_) => Err(Error::defect("no vector where one should be")),
+        }
+    }
+
+    /// A single series.
+    fn one(&self, labels: Labels, values: Vec<f64>) -> Result<Matrix> {
+        let column = Column::of_floats(values);
+        let mut reserved = self.budget.reserve();
+        if column.is_empty() {
+            return Ok(Matrix { series: Vec::new(), reserved });
+        }
+        reserved.grow("results", column.samples(), column.bytes())?;
+        Ok(Matrix { series: vec![Series { labels, drop_name: false, column }], reserved })
+    }
+
+    async fn aggregate(&mut self, node: &Node, grid: Grid) -> Result<Matrix> {
+        let Kind::Aggregate { op, key, param, child } = &node.kind else { return Err(Error::defect("no aggregation")) };
+        let params = match param {
+            Some(param) => self.scalars(param, grid).await?,
+            None => Scalars::Constant(0.0),
+        };
+        let spec = Spec {
+            op: *op,
+            key: key.clone(),
+            params,
+            grid,
+            span: node.span,
+            child_span: child.span,
+            param_span: param.as_ref().map_or(node.span, |param| param.span),
+        };
+        let budget = Arc::clone(&self.budget);
+        // The parameter is looked at before anything is read.
+        let first = std::sync::Mutex::new(Some(Aggregation::new(spec.clone(), &budget)?));
+        let new = || match first.lock().ok().and_then(|mut first| first.take()) {
+            Some(first) => Ok(first),
+            None => Aggregation::new(spec.clone(), &budget),
+        };
+        let aggregation = self
+            .fold(child, grid, new, |aggregation, series| match aggregation {
+                Ok(aggregation) => aggregation.push(series),
+                Err(_) => Ok(()),
+            })
+            .await?;
+        let (series, reserved, notes) = aggregation?.finish();
+        self.annotations.merge(notes);
+        Ok(Matrix { series, reserved: reserved.unwrap_or_else(|| self.budget.reserve()) })
+    }
+
+    /// One series with a value at each step at which no series has a sample in its range.
+    async fn absent_over_time(&mut self, call: &RangeCall, grid: Grid) -> Result<Matrix> {
+        let (work, source) = self.range_chain(call, grid).await?;
+        let mut values = vec![1.0; grid.count];
+        let mut renamed = rustc_hash::FxHashSet::default();
+        self.execute(work, source, &mut renamed, false, &mut |series, _| {
+            for series in series {
+                for (value, found) in values.iter_mut().zip(&series.column.floats) {
+                    if crate::engine::column::is_present(*found) {
+                        *value = absent();
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        let mut matrix = self.one(call.absent_labels.clone(), values)?;
+        matrix.series.iter_mut().for_each(|series| series.drop_name = true);
+        Ok(matrix)
+    }
+
+    /// The samples of a range vector that is the whole query.
+    pub(super) async fn range_vector(&mut self) -> Result<QueryValue> {
+        let (root, grid) = (&self.plan.root, self.plan.grid);
+        let Kind::Range(input) = &root.kind else { return Err(Error::defect("no range vector")) };
+        let mut matrix = match input {
+            RangeInput::Subquery { child, .. } => {
+                let inner = self.subquery_grid(input, grid)?;
+                let Matrix { series, .. } = self.vector(child, inner).await?;
+                let series = self.cleaned(series)?;
+                series.into_iter().map(|series| range_series(series, inner)).collect()
+            }
+            RangeInput::Select { select, range_ms } => {
+                let end = select.reference(grid.start);
+                let start = end.saturating_sub(*range_ms);
+                self.stored_range(select.fetch, select.boundaries, (start, end)).await?
+            }
+        };
+        matrix.sort_by(|a: &RangeSeries, b| a.labels.cmp(&b.labels));
+        Ok(QueryValue::Matrix(matrix))
+    }
+
+    async fn stored_range(
+        &mut self,
+        fetch: usize,
+        boundaries: Boundaries,
+        (start, end): (i64, i64),
+    ) -> Result<Vec<RangeSeries>> {
+        let plan = self.plan;
+        let fetch = plan.fetches.get(fetch).ok_or_else(|| Error::defect("a selector without a select"))?;
+        let querier = self.querier.as_deref().ok_or_else(|| Error::defect("a selector without a querier"))?;
+        let mut set = querier.select(&fetch.matchers, &fetch.hints).await?;
+        let lookback_ms = plan.lookback_ms;
+        let (after, until) = match boundaries {
+            Boundaries::Plain => (start, end),
+            Boundaries::Anchored => (start.saturating_sub(lookback_ms), end),
+            Boundaries::Smoothed => (start.saturating_sub(lookback_ms), end.saturating_add(lookback_ms)),
+        };
+        let mut decoder = Decoder::new(false);
+        let mut matrix = Vec::new();
+        let mut reserved = self.budget.reserve();
+        while let Some(batch) = set.next().await? {
+            self.interrupt.check()?;
+            for series in batch {
+                let samples = decoder.without_markers(&series, false)?;
+                let first = samples.times.partition_point(|time| *time <= after);
+                let behind = samples.times.partition_point(|time| *time <= until);
+                let times = samples.times.get(first..behind).unwrap_or_default();
+                let values = samples.values.get(first..behind).unwrap_or_default();
+                let in_range = |time: i64| after < time && time <= until;
+                let histograms: Vec<_> = samples
+                    .histograms
+                    .iter()
+                    .filter(|sample| in_range(sample.time))
+                    .map(|sample| (sample.time, Arc::clone(&sample.histogram)))
+                    .collect();
+                if boundaries != Boundaries::Plain && !histograms.is_empty() {
+                    let modifier = if boundaries == Boundaries::Anchored { "anchored" } else { "smoothed" };
+                    let message = format!("{modifier} modifier is not supported with histograms");
+                    return Err(Repr::Execution { message }.into());
+                }
+                let floats: Vec<_> = match boundaries {
+                    Boundaries::Plain => times.iter().copied().zip(values.iter().copied()).collect(),
+                    _ => extended_floats((times, values), (start, end), boundaries == Boundaries::Smoothed),
+                };
+                let count = floats.len() as u64
+                    + histograms.iter().map(|(_, h)| crate::engine::column::histogram_samples(h)).sum::<u64>();
+                if count == 0 {
+                    continue;
+                }
+                reserved.grow("results", count, 16 * count)?;
+                self.stats.samples += count;
+                self.stats.samples_read += count;
+                self.stats.series_read += 1;
+                matrix.push(RangeSeries { labels: series.labels, floats, histograms });
+            }
+        }
+        set.warnings().iter().for_each(|warning| self.annotations.storage(warning.message.clone()));
+        Ok(matrix)
+    }
+}

@@ -1,0 +1,62 @@
+//! The times at which something is evaluated.
+
+use prometheus_model::TimestampMs;
+
+use crate::error::{Repr, Result};
+
+/// `start`, `start + step`, …: `count` times.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Grid {
+    pub(crate) start: TimestampMs,
+    /// Positive.
+    pub(crate) step: TimestampMs,
+    pub(crate) count: usize,
+}
+
+impl Grid {
+    /// One time.
+    pub(crate) const fn instant(time: TimestampMs) -> Self {
+        Self { start: time, step: 1, count: 1 }
+    }
+
+    /// All times from `start` until `end`, which may be before it: then there are none.
+    ///
+    /// # Errors
+    /// If there are more than `limit`.
+    pub(crate) fn new(
+        what: &'static str,
+        start: TimestampMs,
+        end: TimestampMs,
+        step: TimestampMs,
+        limit: u64,
+    ) -> Result<Self> {
+        let step = step.max(1);
+        if end < start {
+            return Ok(Self { start, step, count: 0 });
+        }
+        let steps = (end.abs_diff(start) / step.unsigned_abs()).saturating_add(1);
+        match usize::try_from(steps) {
+            Ok(count) if steps <= limit => Ok(Self { start, step, count }),
+            _ => Err(Repr::TooManySteps { what, steps, limit }.into()),
+        }
+    }
+
+    /// The time of a step.
+    pub(crate) const fn time(&self, i: usize) -> TimestampMs {
+        self.start.saturating_add(self.step.saturating_mul(i as i64))
+    }
+
+    /// The last time, if there is any.
+    pub(crate) const fn last(&self) -> TimestampMs {
+        self.time(self.count.saturating_sub(1))
+    }
+
+    pub(crate) fn times(self) -> impl ExactSizeIterator<Item = TimestampMs> {
+        (0..self.count).map(move |i| self.time(i))
+    }
+
+    /// Whether results keep the order in which they are computed.
+    pub(crate) const fn is_instant(&self) -> bool {
+        self.count == 1
+    }
+}

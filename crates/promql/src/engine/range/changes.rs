@@ -1,0 +1,90 @@
+//! `changes` and `resets`, which look at neighbours.
+
+use std::sync::Arc;
+
+use prometheus_model::{FloatHistogram, TimestampMs};
+
+use super::{RangeTask, Window, rate::is_reset};
+use crate::{ast::Boundaries, engine::column::Point};
+
+/// A sample of either kind.
+#[derive(Clone, Copy)]
+struct Sample<'a> {
+    time: TimestampMs,
+    start: TimestampMs,
+    value: Result<f64, &'a Arc<FloatHistogram>>,
+}
+
+pub(super) fn changes(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
+    count(task, window, |a, b| match (a.value, b.value) {
+        (Ok(a), Ok(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (Err(a), Err(b)) => !b.equals(a),
+        _ => true,
+    })
+}
+
+pub(super) fn resets(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
+    count(task, window, |before, sample| {
+        let by_start = || is_reset(before.start, before.time, sample.start, sample.time);
+        match (before.value, sample.value) {
+            (Ok(a), Ok(b)) => b < a || by_start(),
+            (Err(a), Err(b)) => by_start() || b.detect_reset(a),
+            _ => true,
+        }
+    })
+}
+
+/// How many pairs of neighbours fit.
+fn count(
+    task: &RangeTask,
+    window: &Window<'_>,
+    mut fits: impl FnMut(&Sample<'_>, &Sample<'_>) -> bool,
+) -> Option<Point> {
+    let (mut float, mut histogram) = first(task, window)?;
+    let mut before: Option<Sample<'_>> = None;
+    let mut count = 0_u64;
+    let wants_starts = task.wants_starts();
+    loop {
+        let (next_float, next_histogram) = (window.times.get(float), window.histograms.get(histogram));
+        let takes_float = match (next_float, next_histogram) {
+            (None, None) => break,
+            (Some(time), Some(sample)) => *time < sample.time,
+            (is_float, _) => is_float.is_some(),
+        };
+        let sample = if takes_float {
+            let start = window.starts.and_then(|starts| starts.get(float)).copied().unwrap_or_default();
+            let value = Ok(window.values.get(float).copied().unwrap_or(f64::NAN));
+            float += 1;
+            Sample { time: next_float.copied().unwrap_or_default(), start, value }
+        } else {
+            let sample = next_histogram?;
+            histogram += 1;
+            let start = if wants_starts { sample.start } else { 0 };
+            Sample { time: sample.time, start, value: Err(&sample.histogram) }
+        };
+        if let Some(before) = &before {
+            count += u64::from(fits(before, &sample));
+        }
+        before = Some(sample);
+    }
+    Some(Point::Float(count as f64))
+}
+
+/// The first float and the first histogram that count. An `anchored` range has the last sample of either kind before it.
+fn first(task: &RangeTask, window: &Window<'_>) -> Option<(usize, usize)> {
+    if task.boundaries != Boundaries::Anchored {
+        return Some((0, 0));
+    }
+    let floats = window.times.partition_point(|time| *time <= window.start);
+    let histograms = window.histograms.partition_point(|sample| sample.time <= window.start);
+    if floats >= window.times.len() && histograms >= window.histograms.len() {
+        return None;
+    }
+    let float_time = floats.checked_sub(1).and_then(|i| window.times.get(i)).copied();
+    let histogram_time = histograms.checked_sub(1).and_then(|i| window.histograms.get(i)).map(|sample| sample.time);
+    Some(match (float_time, histogram_time) {
+        (None, None) => (0, 0),
+        (Some(float), histogram) if histogram.is_none_or(|histogram| float >= histogram) => (floats - 1, histograms),
+        _ => (floats, histograms.saturating_sub(1)),
+    })
+}
