@@ -48,7 +48,7 @@ use crate::{error::Result, parser::Parser};
 ///
 /// let labels = Labels::from_pairs([("__name__", "requests_total"), ("job", "api")])?;
 /// let sample = |i: i64| Sample { timestamp: 15_000 * i, start_timestamp: 0, value: Value::Float(3.0 * i as f64) };
-/// let store = MemoryQueryable::from_samples([(labels, (0..100).map(sample).collect())])?;
+/// let store = MemoryQueryable::new([(labels, (0..100).map(sample).collect())])?;
 ///
 /// let engine = Engine::new(EngineOptions::default())?;
 /// let request = QueryRequest::instant("sum by (job) (rate(requests_total[5m]))", 1_000_000);

@@ -22,7 +22,7 @@ fn interpolates_in_classic_buckets() {
     assert_eq!(classic_quantile(1.0, &mut classic(&buckets)), (2.0, None));
     assert_eq!(classic_fraction(1.0, 2.0, &mut classic(&buckets)), 0.5);
     assert!(classic_quantile(0.5, &mut Vec::new()).0.is_nan());
-    let forced = ForcedMonotonic { min_bucket: 2.0, max_bucket: f64::INFINITY, max_diff: 2.0 };
+    let forced = super::classic::ForcedMonotonic { min_bucket: 2.0, max_bucket: f64::INFINITY, max_diff: 2.0 };
     let falling = [(1.0, 4.0), (2.0, 3.0), (f64::INFINITY, 2.0)];
     assert_eq!(classic_quantile(0.5, &mut classic(&falling)), (0.5, Some(forced)));
 }
