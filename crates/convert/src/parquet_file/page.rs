@@ -13,7 +13,7 @@ use crate::error::{Error, PageTooLargeSnafu};
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) header: Vec<u8>,
-    /// Levels and values, compressed.
+    /// Levels and values, these compressed if it is worthwhile.
     pub(crate) body: Vec<u8>,
     /// What [`Page::len`] would be without compression.
     pub(crate) uncompressed_len: usize,
@@ -56,7 +56,9 @@ where
         body.extend((entry.len() as u32).to_le_bytes());
         body.extend(entry.as_bytes());
     }
-    finish(&[], &body, compressor, values, 0, None, |_| Kind::Dictionary { values: values.cast_signed() })
+    let compressed = compressor.compress(&body)?;
+    let parts = Parts { levels: &[], raw_len: body.len(), body: compressed };
+    finish(parts, values, 0, None, |_| Kind::Dictionary { values: values.cast_signed() })
 }
 
 /// A page of an optional, dictionary-encoded column.
@@ -87,14 +89,7 @@ pub(crate) fn label_page(
     writer.finish();
 
     let nulls = rows - present.len() as u32;
-    let compressed = compressor.is_active();
-    finish(&levels, &body, compressor, rows, nulls, bounds, |definition_levels_len| Kind::Data {
-        values: rows.cast_signed(),
-        nulls: nulls.cast_signed(),
-        encoding: Encoding::RLE_DICTIONARY,
-        definition_levels_len,
-        compressed,
-    })
+    data_page(Encoding::RLE_DICTIONARY, rows, nulls, &levels, body, bounds, compressor)
 }
 
 /// A page of a required column, `DELTA_LENGTH_BYTE_ARRAY`: `data` holds values of these `lengths` one after another.
@@ -102,7 +97,7 @@ pub(crate) fn value_page(lengths: &[u32], data: &[u8], compressor: &mut Compress
     let mut body = Vec::with_capacity(data.len() + 2 * lengths.len() + 32);
     delta::put_lengths(lengths, &mut body);
     body.extend(data);
-    required_page(Encoding::DELTA_LENGTH_BYTE_ARRAY, lengths.len() as u32, &body, compressor)
+    data_page(Encoding::DELTA_LENGTH_BYTE_ARRAY, lengths.len() as u32, 0, &[], body, None, compressor)
 }
 
 /// Likewise `DELTA_BYTE_ARRAY`: each value as the length of the prefix that it shares with the one before, and the rest.
@@ -123,37 +118,57 @@ pub(crate) fn prefix_page(lengths: &[u32], data: &[u8], compressor: &mut Compres
     delta::put_lengths(&prefix_lengths, &mut body);
     delta::put_lengths(&suffix_lengths, &mut body);
     body.extend(suffixes);
-    required_page(Encoding::DELTA_BYTE_ARRAY, lengths.len() as u32, &body, compressor)
+    data_page(Encoding::DELTA_BYTE_ARRAY, lengths.len() as u32, 0, &[], body, None, compressor)
 }
 
-fn required_page(encoding: Encoding, rows: u32, body: &[u8], compressor: &mut Compressor) -> Result<Page, Error> {
-    let compressed = compressor.is_active();
-    finish(&[], body, compressor, rows, 0, None, |definition_levels_len| Kind::Data {
+/// A data page, whose values stay as they are where compression is not worth its while: the header says so.
+fn data_page(
+    encoding: Encoding,
+    rows: u32,
+    nulls: u32,
+    levels: &[u8],
+    body: Vec<u8>,
+    bounds: Option<PageBounds>,
+    compressor: &mut Compressor,
+) -> Result<Page, Error> {
+    let raw_len = body.len();
+    let (body, compressed) = match compressor.compress_if_worthwhile(&body)? {
+        Some(compressed) => (compressed, true),
+        None => (body, false),
+    };
+    finish(Parts { levels, raw_len, body }, rows, nulls, bounds, |definition_levels_len| Kind::Data {
         values: rows.cast_signed(),
-        nulls: 0,
+        nulls: nulls.cast_signed(),
         encoding,
         definition_levels_len,
         compressed,
     })
 }
 
-/// Puts header, levels (never compressed) and compressed body together.
+/// What follows a header.
+struct Parts<'a> {
+    /// Never compressed.
+    levels: &'a [u8],
+    /// As it stands in the file.
+    body: Vec<u8>,
+    /// Length of the body without compression.
+    raw_len: usize,
+}
+
 fn finish(
-    levels: &[u8],
-    body: &[u8],
-    compressor: &mut Compressor,
+    Parts { levels, body: mut stored, raw_len }: Parts<'_>,
     values: u32,
     nulls: u32,
     bounds: Option<PageBounds>,
     kind: impl FnOnce(i32) -> Kind,
 ) -> Result<Page, Error> {
     let too_large = |bytes: usize| Error::from(PageTooLargeSnafu { bytes }.build());
-    let raw_len = levels.len() + body.len();
+    let raw_len = levels.len() + raw_len;
     let uncompressed_len = i32::try_from(raw_len).map_err(|_| too_large(raw_len))?;
-    let mut stored = compressor.compress(body)?;
     if !levels.is_empty() {
         stored.splice(..0, levels.iter().copied());
     }
+    stored.shrink_to_fit();
     let compressed_len = i32::try_from(stored.len()).map_err(|_| too_large(stored.len()))?;
     let mut header = Vec::new();
     page_header::put(
