@@ -93,16 +93,9 @@ impl<W: Write> Printer<W> {
 
     fn json(&mut self, labels: &Labels) -> io::Result<()> {
         let out = &mut self.out;
-        out.write_all(b"{\"metric\":{")?;
-        let mut comma = "";
-        for (name, value) in labels.iter() {
-            out.write_all(comma.as_bytes())?;
-            serde_json::to_writer(&mut *out, name)?;
-            out.write_all(b":")?;
-            serde_json::to_writer(&mut *out, value)?;
-            comma = ",";
-        }
-        out.write_all(b"}")?;
+        out.write_all(b"{\"metric\":")?;
+        json_labels(out, labels)?;
+        let mut comma;
         let floats = &self.columns.floats;
         if !floats.is_empty() {
             out.write_all(b",\"values\":[")?;
@@ -120,9 +113,7 @@ impl<W: Write> Printer<W> {
                 write!(out, "{comma}[{},", Seconds(sample.timestamp))?;
                 match &sample.value {
                     Value::Histogram(h) => json_histogram(out, h.count, h.sum, h.buckets())?,
-                    Value::FloatHistogram(h) => {
-                        json_histogram(out, ApiFloatText(h.count), h.sum, h.buckets().into_iter().map(api_count))?;
-                    }
+                    Value::FloatHistogram(h) => json_float_histogram(out, h)?,
                     Value::Float(_) => {}
                 }
                 out.write_all(b"]")?;
@@ -155,6 +146,25 @@ fn api_count(bucket: Bucket<f64>) -> Bucket<ApiFloatText> {
     Bucket { lower, upper, lower_inclusive, upper_inclusive, count: ApiFloatText(count) }
 }
 
+/// Labels as a JSON object.
+pub(crate) fn json_labels(out: &mut impl Write, labels: &Labels) -> io::Result<()> {
+    out.write_all(b"{")?;
+    for (i, (name, value)) in labels.iter().enumerate() {
+        if i > 0 {
+            out.write_all(b",")?;
+        }
+        serde_json::to_writer(&mut *out, name)?;
+        out.write_all(b":")?;
+        serde_json::to_writer(&mut *out, value)?;
+    }
+    out.write_all(b"}")
+}
+
+/// A histogram as Prometheus' HTTP API writes it.
+pub(crate) fn json_float_histogram(out: &mut impl Write, h: &FloatHistogram) -> io::Result<()> {
+    json_histogram(out, ApiFloatText(h.count), h.sum, h.buckets().into_iter().map(api_count))
+}
+
 fn json_histogram<C: std::fmt::Display>(
     out: &mut impl Write,
     count: impl std::fmt::Display,
@@ -178,7 +188,7 @@ fn json_histogram<C: std::fmt::Display>(
 }
 
 /// Seconds with up to three digits behind the point, as Prometheus' HTTP API writes times.
-struct Seconds(TimestampMs);
+pub(crate) struct Seconds(pub(crate) TimestampMs);
 
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

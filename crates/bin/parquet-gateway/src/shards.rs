@@ -13,6 +13,7 @@ use promparquet_catalog::{discover_shard_sets, open_shard_sets, shard_set};
 use promparquet_objstore::{Bucket, BucketConfig, OpenFor};
 use promparquet_query::{Options, ParquetQuerier, ParquetQueryable};
 use promparquet_schema::labels_file;
+use promparquet_shard::Shard;
 use snafu::ResultExt;
 
 use crate::{
@@ -25,6 +26,20 @@ use crate::{
 /// Which shards, which time, and how much of them.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShardArgs {
+    /// Only samples from this time on (RFC 3339 or Unix seconds; inclusive)
+    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_negative_numbers = true)]
+    start: Option<TimestampMs>,
+    /// Only samples before this time (exclusive)
+    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_negative_numbers = true)]
+    end: Option<TimestampMs>,
+
+    #[command(flatten)]
+    source: ShardSourceArgs,
+}
+
+/// Which shards, and how much of them.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShardSourceArgs {
     /// Directory of shard sets, or of one set
     #[arg(long = "in", value_name = "DIR", help_heading = "Shards",
           conflicts_with_all = ["config", "config_file", "storage_prefix"])]
@@ -41,13 +56,6 @@ pub(crate) struct ShardArgs {
     /// Read only this shard set, whether it has a mark or not (repeatable) [default: all that have a mark]
     #[arg(long = "block", value_name = "NAME", help_heading = "Shards")]
     blocks: Vec<String>,
-
-    /// Only samples from this time on (RFC 3339 or Unix seconds; inclusive)
-    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_negative_numbers = true)]
-    start: Option<TimestampMs>,
-    /// Only samples before this time (exclusive)
-    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_negative_numbers = true)]
-    end: Option<TimestampMs>,
 
     /// Fail if there are more series, counted in each shard
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -76,6 +84,19 @@ impl ShardArgs {
     /// Opens the shards; at most `window_series` series will come at once, if given.
     pub(crate) async fn querier(&self, window_series: Option<NonZeroU32>) -> Result<ParquetQuerier, Error> {
         let range = self.range()?;
+        let (shards, options) = self.source.open(window_series).await?;
+        Ok(ParquetQueryable::new(Arc::new(shards), options).parquet_querier(range).await?)
+    }
+}
+
+impl ShardSourceArgs {
+    /// Opens the shards.
+    pub(crate) async fn queryable(&self) -> Result<(ParquetQueryable, Vec<Arc<Shard>>), Error> {
+        let (shards, options) = self.open(None).await?;
+        Ok((ParquetQueryable::new(Arc::new(shards.clone()), options), shards))
+    }
+
+    async fn open(&self, window_series: Option<NonZeroU32>) -> Result<(Vec<Arc<Shard>>, Options), Error> {
         let (bucket, names) = self.locate()?;
         let sets = if names.is_empty() {
             let found = discover_shard_sets(&bucket).await?;
@@ -103,7 +124,7 @@ impl ShardArgs {
         options.limits.data_bytes = self.max_data_bytes.and_then(NonZeroU64::new);
         options.window_bytes = NonZeroU64::new(self.window).unwrap_or(options.window_bytes);
         options.window_series = window_series.map_or(options.window_series, |n| n.min(options.window_series));
-        Ok(ParquetQueryable::new(Arc::new(shards), options).parquet_querier(range).await?)
+        Ok((shards, options))
     }
 
     /// The bucket, and the names of the sets that are to be read, if they are given.
