@@ -91,6 +91,8 @@ pub(crate) struct Work {
     pub(crate) steps: usize,
     /// Whether names are removed when the query is done.
     pub(crate) delays_names: bool,
+    /// Whether series have only the labels that matter, so that many have the same.
+    pub(crate) is_projected: bool,
     pub(crate) max_samples: u64,
     /// Whether samples are counted at each step of this many.
     pub(crate) stats_steps: usize,
@@ -259,7 +261,9 @@ impl Work {
                 Some(function) => call::result_labels(function, &series.labels),
                 None => labels::without_name(&series.labels),
             };
-            done.renamed.push(labels::table_hash(&series.labels));
+            if !self.is_projected {
+                done.renamed.push(labels::table_hash(&series.labels));
+            }
         }
         series.drop_name = true;
         Some(series)

@@ -126,6 +126,7 @@ impl Run<'_> {
             ops: Vec::new(),
             steps: grid.count,
             delays_names: true,
+            is_projected: false,
             max_samples: self.max_samples,
             stats_steps: self.stats.samples_per_step.len(),
         };

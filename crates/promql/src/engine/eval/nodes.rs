@@ -105,7 +105,15 @@ impl Run<'_> {
     }
 
     fn work(&self, leaf: Option<Leaf>, ops: Vec<Op>, steps: usize) -> Work {
+        let fetch = match &leaf {
+            Some(Leaf::Instant { select, .. } | Leaf::SampleTime { select, .. } | Leaf::Smoothed { select, .. }) => {
+                self.plan.fetches.get(select.fetch)
+            }
+            Some(Leaf::Range(task)) => task.fetch.and_then(|fetch| self.plan.fetches.get(fetch)),
+            None => None,
+        };
         Work {
+            is_projected: fetch.is_some_and(|fetch| fetch.hints.projection.is_some()),
             leaf,
             ops,
             steps,
@@ -213,8 +221,13 @@ impl Run<'_> {
             RangeInput::Select { select, .. } => (select.at, select.offset_ms, select.stats_only),
             RangeInput::Subquery { at, offset_ms, .. } => (*at, *offset_ms, false),
         };
+        let fetch = match &call.input {
+            RangeInput::Select { select, .. } => Some(select.fetch),
+            RangeInput::Subquery { .. } => None,
+        };
         let task = RangeTask {
             function: call.function,
+            fetch,
             grid,
             at,
             offset_ms,

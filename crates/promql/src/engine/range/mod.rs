@@ -29,6 +29,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct RangeTask {
     pub(crate) function: FunctionId,
+    /// The select that gives the samples; none of a sub-query.
+    pub(crate) fetch: Option<usize>,
     /// When it is evaluated.
     pub(crate) grid: Grid,
     /// End of the range if it is the same at each step.
