@@ -6,6 +6,7 @@ use prometheus_model::{Bucket, FloatHistogram};
 
 /// What is to be said of a result because the histogram observed NaN.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::enum_variant_names, reason = "all are about NaN, of which there is nothing else to say")]
 pub(crate) enum NativeNote {
     /// The quantile is NaN for that.
     NanResult,

@@ -140,11 +140,8 @@ impl VectorTask<'_> {
     ) -> Result<Vec<Series>> {
         let is_swapped = self.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if is_swapped { (rhs, lhs) } else { (lhs, rhs) };
-        let (fill_one, fill_many) = if is_swapped {
-            (self.matching.fill_left, self.matching.fill_right)
-        } else {
-            (self.matching.fill_right, self.matching.fill_left)
-        };
+        // As in Prometheus, with group_right the names of the sides are those of many-to-one.
+        let (fill_one, fill_many) = (self.matching.fill_right, self.matching.fill_left);
         // Where one side has nothing at all, nothing is compared.
         let evaluated = if self.matching.fill_left.is_none() && self.matching.fill_right.is_none() {
             let (a, b) = (self.any_present(&many), self.any_present(&one));
