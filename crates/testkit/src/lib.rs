@@ -3,4 +3,5 @@
 pub mod blocks;
 pub mod checksum;
 pub mod expected;
+pub mod promqltest;
 pub mod stores;
