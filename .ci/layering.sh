@@ -33,4 +33,6 @@ never prometheus-tsdb-query object_store parquet promparquet-schema promparquet-
 never promparquet-query promparquet-convert prometheus-promql prometheus-tsdb-query axum tonic clap
 never promparquet-convert promparquet-testkit promparquet-query promparquet-catalog axum tonic clap
 never promparquet-catalog promparquet-convert prometheus-promql prometheus-tsdb-query axum tonic clap
+# HTTP, gRPC and JSON of answers are the gateway's alone; it writes no shards.
+never promparquet-gateway promparquet-convert promparquet-testkit clap
 exit $failed

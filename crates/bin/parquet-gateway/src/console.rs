@@ -100,6 +100,23 @@ impl Drop for Watch {
     }
 }
 
+/// Ends with the first Ctrl-C or SIGTERM from now on.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        let terminated = async {
+            match terminate {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+    }
+}
+
 /// The first Ctrl-C or SIGTERM lets the conversion clean up; the second ends the process as usual.
 pub(crate) fn stop_at_signal(control: Arc<Control>) {
     tokio::spawn(async move {

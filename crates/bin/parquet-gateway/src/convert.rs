@@ -9,8 +9,8 @@ use std::{
 
 use prometheus_model::{TimeRange, TimestampMs};
 use promparquet_convert::{
-    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Options, Report, VerifyOptions,
-    convert, discover, merge_groups, merged_ulid, open_block, verify,
+    Compression, Control, Error as ConvertError, ErrorKind, FoundBlock, Options, Report, VerifyOptions, convert,
+    discover, merge_groups, merged_ulid, open_block, verify,
 };
 use promparquet_objstore::{Bucket, ErrorKind as BucketErrorKind, OpenFor};
 use promparquet_shard::Marker;

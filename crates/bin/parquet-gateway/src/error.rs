@@ -51,6 +51,16 @@ pub(crate) enum Error {
     Limit { source: prometheus_queryable::Error },
     #[snafu(display("the answer is not complete"))]
     Query { source: prometheus_queryable::Error },
+    #[snafu(display("--query.external-label: {source}"))]
+    Labels { source: prometheus_model::LabelsError },
+    #[snafu(display("--web.cors.origin {regex}: {source}"))]
+    Cors { regex: String, source: prometheus_re2::Error },
+    #[snafu(display("cannot start the engine"))]
+    Engine { source: prometheus_promql::Error },
+    #[snafu(transparent)]
+    Gateway { source: promparquet_gateway::Error },
+    #[snafu(display("cannot evaluate the query"))]
+    Promql { source: prometheus_promql::Error },
     #[snafu(display("cannot write to standard output"))]
     Print { source: std::io::Error },
     #[snafu(display("{failed} of {all} conversions failed"))]

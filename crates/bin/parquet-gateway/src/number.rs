@@ -28,6 +28,24 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     if bytes >= 1.0 && bytes < (1_u64 << 53) as f64 { Ok(bytes as u64) } else { Err(expected()) }
 }
 
+/// As [`bytes`], and 0.
+pub(crate) fn bytes_or_zero(text: &str) -> Result<u64, String> {
+    if matches!(text, "0" | "0B") { Ok(0) } else { bytes(text) }
+}
+
+/// A number, perhaps with underscores: `1_000_000`.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("expected a number such as 1_000_000, found {text:?}"))
+}
+
+/// As [`duration_ms`], and `0s`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    if matches!(text, "0" | "0s") {
+        return Ok(std::time::Duration::ZERO);
+    }
+    duration_ms(text).map(std::time::Duration::from_millis)
+}
+
 /// Milliseconds: `8h`, `30m`, `1d12h`, `500ms`, as Prometheus writes durations.
 pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     let expected = || format!("expected a duration such as 8h, 30m or 1d12h, found {text:?}");

@@ -1,0 +1,308 @@
+//! `parquet-gateway serve`.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use prometheus_model::Labels;
+use prometheus_promql::{Engine, EngineOptions, ParserOptions};
+use prometheus_queryable::{PartialResponse, Regex};
+use promparquet_catalog::{Catalog, CatalogOptions};
+use promparquet_gateway::{CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions};
+use promparquet_objstore::{Bucket, Cache, CacheConfig, OpenFor, process_environment};
+use promparquet_query::ReadCosts;
+use snafu::ResultExt;
+
+use crate::{
+    bucket::BucketFlags,
+    console::{self, note},
+    error::{CorsSnafu, EngineSnafu, Error, LabelsSnafu, ReadConfigSnafu},
+    logging::{self, Level},
+    number::{bytes, bytes_or_zero, count, duration},
+};
+
+const HELP: &str = "\
+Ports: 9000 Prometheus' HTTP API, 6060 metrics, health and the state of the bucket. Ready (/-/ready) once the bucket was
+looked through. SIGTERM or Ctrl-C: no more connections, queries under way may end within the shutdown timeout.
+
+Of the flags of thanos-parquet-gateway, those that say how it keeps files on the local disk and in buffers have no effect:
+--block.labelfilepath, --block.syncer.read-buffer-size, --memlimit.ratio.";
+
+/// All shard sets of the bucket are served that a mark calls complete, in the layout of parquet-common and Cortex. The bucket is
+/// only read.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    bucket: BucketArgs,
+    #[command(flatten)]
+    blocks: BlockArgs,
+    #[command(flatten)]
+    queries: QueryArgs,
+    #[command(flatten)]
+    ports: PortArgs,
+    #[command(flatten)]
+    without_effect: WithoutEffect,
+
+    /// What is logged, as JSON on standard output: DEBUG, INFO, WARN or ERROR
+    #[arg(long = "logger.level", value_name = "LEVEL", default_value = "INFO")]
+    level: Level,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Bucket")]
+struct BucketArgs {
+    /// Bucket of the Parquet shards, as Thanos' YAML
+    #[arg(long = "parquet.objstore-config", value_name = "YAML")]
+    config: Option<String>,
+    /// File with that YAML
+    #[arg(long = "parquet.objstore-config-file", value_name = "FILE")]
+    config_file: Option<String>,
+    /// Directory of the Parquet shards under .data/; an absolute path is taken as it is
+    #[arg(long = "storage.prefix", alias = "parquet.storage.prefix", value_name = "DIR")]
+    storage_prefix: Option<String>,
+    /// Cache of what is read from the bucket, as YAML (type: IN-MEMORY)
+    #[arg(long = "parquet.cache-config", value_name = "YAML", conflicts_with = "cache_file")]
+    cache: Option<String>,
+    /// File with that YAML
+    #[arg(long = "parquet.cache-config-file", value_name = "FILE")]
+    cache_file: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Blocks")]
+struct BlockArgs {
+    /// Time between looks at the bucket
+    #[arg(long = "block.discovery.interval", alias = "block.syncer.interval", value_name = "DURATION",
+          default_value = "1m", value_parser = duration)]
+    interval: Duration,
+    /// Shard sets opened at the same time
+    #[arg(
+        long = "block.syncer.concurrency",
+        alias = "block.discovery.concurrency",
+        value_name = "N",
+        default_value = "4"
+    )]
+    concurrency: NonZeroUsize,
+    /// For how long a set that is marked for deletion is still queried
+    #[arg(long = "block.ignore-deletion-marks-delay", value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    deletion_delay: Duration,
+    /// Memory for the footers of opened shards; those that make room are read again when they are needed
+    #[arg(long = "block.footer-memory", value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
+    footer_memory: u64,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Queries")]
+struct QueryArgs {
+    /// Step of range queries that give none
+    #[arg(long = "query.step", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    step: Duration,
+    /// How long a sample counts
+    #[arg(long = "query.lookback", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    lookback: Duration,
+    /// How long a query may take that says nothing of it
+    #[arg(long = "query.timeout", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+    /// How long any query may take
+    #[arg(long = "query.engine.timeout", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    engine_timeout: Duration,
+    /// Label that all series get, name=value (repeatable); instead of the external labels of each block
+    #[arg(long = "query.external-label", value_name = "NAME=VALUE", value_parser = label)]
+    external_labels: Vec<(String, String)>,
+    /// Answer without shard sets that cannot be read, with a warning, instead of failing
+    #[arg(long = "query.partial-response")]
+    partial_response: bool,
+    /// Queries at a time; 0 for any number
+    #[arg(long = "query.limits.queries.max-concurrent", value_name = "N", default_value = "100", value_parser = count)]
+    max_concurrent: u64,
+    /// Shards that a query may read; 0 for any number, as below
+    #[arg(long = "query.limits.max-shard-count", value_name = "N", default_value = "0", value_parser = count)]
+    max_shards: u64,
+    /// Compressed bytes of chunks that a query may read
+    #[arg(long = "query.limits.select.max-chunk-bytes", value_name = "SIZE", default_value = "0", value_parser = bytes_or_zero)]
+    max_chunk_bytes: u64,
+    /// Rows whose labels a query may read
+    #[arg(long = "query.limits.select.max-row-count", alias = "query.limits.label-values.max-row-count",
+          alias = "query.limits.label-names.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
+    max_rows: u64,
+    /// Samples that a query may hold in memory at once
+    #[arg(long = "query.max-samples", value_name = "N", default_value = "50000000", value_parser = count)]
+    max_samples: u64,
+    /// Bytes that a query may hold in memory at once
+    #[arg(long = "query.max-memory", value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
+    max_memory: u64,
+    /// Reads of the bucket are not joined beyond this size [default: what suits the bucket]
+    #[arg(long = "query.storage.select.chunk-partition.max-range-bytes", value_name = "SIZE", value_parser = bytes)]
+    max_range: Option<u64>,
+    /// Reads of the bucket are joined across gaps of this size [default: what suits the bucket]
+    #[arg(long = "query.storage.select.chunk-partition.max-gap-bytes", value_name = "SIZE", value_parser = bytes)]
+    max_gap: Option<u64>,
+    /// Parts of one select that are worked on at the same time
+    #[arg(long = "query.storage.select.chunk-partition.max-concurrency", value_name = "N", default_value = "16")]
+    select_concurrency: NonZeroUsize,
+    /// Log queries that take longer, with what they did
+    #[arg(long = "query.slow-log-threshold", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    slow: Duration,
+    /// Enable experimental functions and syntax of PromQL
+    #[arg(long = "query.experimental")]
+    experimental: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Ports")]
+struct PortArgs {
+    /// Address of all ports
+    #[arg(long = "http.address", value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    address: IpAddr,
+    /// Port of Prometheus' HTTP API; 0 for any that is free
+    #[arg(long = "http.prometheus.port", value_name = "PORT", default_value = "9000")]
+    prometheus: u16,
+    /// How long requests may take to end
+    #[arg(long = "http.prometheus.shutdown-timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    prometheus_grace: Duration,
+    /// Port of metrics, health and state
+    #[arg(long = "http.internal.port", value_name = "PORT", default_value = "6060")]
+    internal: u16,
+    /// How long requests may take to end
+    #[arg(long = "http.internal.shutdown-timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    internal_grace: Duration,
+    /// Regular expression of the origins whose scripts may read answers
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
+    cors: String,
+}
+
+/// Flags of thanos-parquet-gateway that are accepted, so that its command lines work.
+#[derive(clap::Args, Debug)]
+struct WithoutEffect {
+    #[arg(long = "block.labelfilepath", hide = true)]
+    label_files: Option<String>,
+    #[arg(long = "block.syncer.read-buffer-size", hide = true)]
+    read_buffer: Option<String>,
+    #[arg(long = "memlimit.ratio", hide = true)]
+    memory_ratio: Option<String>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("expected name=value, found {text:?}"))
+}
+
+/// What runs, for those who start it.
+pub(crate) struct Started {
+    pub(crate) server: Server,
+    pub(crate) bucket: Bucket,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Error> {
+    logging::start(args.level);
+    let stop = console::stop_signal();
+    let Started { server, bucket } = start(&args).await?;
+    tracing::info!(
+        bucket = %bucket,
+        prometheus = %server.prometheus_address(),
+        internal = %server.internal_address(),
+        "serving"
+    );
+    server.run(stop).await;
+    Ok(())
+}
+
+/// Opens the bucket and binds the ports.
+pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
+    let bucket = args.bucket.open()?;
+    let flags = &args.queries;
+    let mut options = CatalogOptions::default();
+    options.concurrency = args.blocks.concurrency;
+    options.footer_bytes = args.blocks.footer_memory;
+    options.deletion_delay_ms = u64::try_from(args.blocks.deletion_delay.as_millis()).unwrap_or(u64::MAX);
+    options.partial_response = if flags.partial_response { PartialResponse::Warn } else { PartialResponse::Fail };
+    if !flags.external_labels.is_empty() {
+        let pairs = flags.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        options.external_labels = Some(Labels::from_pairs(pairs).context(LabelsSnafu)?);
+    }
+    options.query.limits.shards = NonZeroU64::new(flags.max_shards);
+    options.query.limits.chunk_bytes = NonZeroU64::new(flags.max_chunk_bytes);
+    options.query.limits.rows = NonZeroU64::new(flags.max_rows);
+    options.query.concurrency = flags.select_concurrency;
+    let mut costs = ReadCosts::of(&bucket);
+    costs.coalescing.max_read_bytes = flags.max_range.unwrap_or(costs.coalescing.max_read_bytes);
+    costs.coalescing.gap_bytes = flags.max_gap.unwrap_or(costs.coalescing.gap_bytes);
+    options.query.read_costs = Some(costs);
+    let catalog = Arc::new(Catalog::new(bucket.clone(), options));
+
+    let engine = EngineOptions {
+        parser: if flags.experimental { ParserOptions::all_features() } else { ParserOptions::default() },
+        lookback: flags.lookback,
+        max_samples: flags.max_samples,
+        max_memory: flags.max_memory,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(engine).context(EngineSnafu)?;
+
+    let mut options = GatewayOptions::default();
+    options.default_timeout = flags.timeout;
+    options.max_timeout = flags.engine_timeout;
+    options.default_step = Some(flags.step);
+    options.max_concurrent = usize::try_from(flags.max_concurrent).unwrap_or(usize::MAX);
+    options.slow_query = Some(flags.slow).filter(|slow| !slow.is_zero());
+    options.external_labels_overridden = !flags.external_labels.is_empty();
+    options.cors_origin = match &*args.ports.cors {
+        "" => CorsOrigin::None,
+        ".*" => CorsOrigin::Any,
+        regex => CorsOrigin::Matching(Regex::new(regex).context(CorsSnafu { regex })?),
+    };
+    options.flags = shown_flags();
+    let gateway = Gateway::new(catalog, engine, options);
+
+    let ports = &args.ports;
+    let at = |port| SocketAddr::new(ports.address, port);
+    let mut options = ServerOptions::new(at(ports.prometheus), at(ports.internal));
+    options.prometheus_grace = ports.prometheus_grace;
+    options.internal_grace = ports.internal_grace;
+    options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
+    Ok(Started { server: Server::bind(gateway, options).await?, bucket })
+}
+
+impl BucketArgs {
+    fn open(&self) -> Result<Bucket, Error> {
+        let flags = BucketFlags {
+            side: "parquet",
+            config: self.config.as_deref(),
+            config_file: self.config_file.as_deref(),
+            storage_prefix: self.storage_prefix.as_deref(),
+        };
+        let bucket = flags.open(OpenFor::Reading)?;
+        let yaml = match (&self.cache, &self.cache_file) {
+            (Some(yaml), _) => yaml.clone(),
+            (None, Some(path)) => std::fs::read_to_string(path).context(ReadConfigSnafu { side: "parquet", path })?,
+            (None, None) => return Ok(bucket),
+        };
+        let (config, ignored) = CacheConfig::from_yaml(&yaml, process_environment)?;
+        for field in ignored {
+            note(&format!("--parquet.cache-config: {field}"));
+        }
+        Ok(bucket.cached(&Cache::open(&config)?))
+    }
+}
+
+/// The command line as a page of flags shows it: what may hold secrets is left out.
+fn shown_flags() -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::new();
+    let mut args = std::env::args().skip(1).peekable();
+    while let Some(arg) = args.next() {
+        let Some(flag) = arg.strip_prefix("--") else { continue };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => (flag.to_owned(), args.next_if(|next| !next.starts_with("--")).unwrap_or_else(|| "true".into())),
+        };
+        let is_secret = name.ends_with("-config");
+        shown.insert(name, if is_secret { "<not shown>".into() } else { value });
+    }
+    shown
+}

@@ -1,0 +1,263 @@
+//! Remote read: series with samples in one answer, or a stream of encoded chunks.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use crc_fast::{CrcAlgorithm, checksum};
+use prometheus_chunks::{EncodedChunk, Encoding as ChunkEncoding, RechunkOptions, Rechunker};
+use prometheus_model::TimeRange;
+use prometheus_queryable::{MatchOp, Matcher, Queryable, SelectHints, Series, SeriesData, SeriesSet};
+use prost::Message;
+use tokio::runtime::Handle;
+
+use crate::{
+    api::error::{ApiError, ErrorType, chain},
+    body::{Encoding, streamed},
+    gateway::{Gateway, Shared},
+    prompb,
+};
+
+/// Requests are small; what they unpack to is bounded before it is unpacked.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// As Prometheus' default for `--storage.remote.read-max-bytes-in-frame`.
+const MAX_FRAME_BYTES: usize = 1 << 20;
+
+/// Errors are plain text, as Prometheus gives them.
+pub(crate) async fn read(State(gateway): State<Gateway>, body: Bytes) -> Response {
+    match answer(gateway, &body).await {
+        Ok(response) => response,
+        Err(error) => (error.kind.status(), error.message + "\n").into_response(),
+    }
+}
+
+async fn answer(gateway: Gateway, body: &[u8]) -> Result<Response, ApiError> {
+    let request = decode(body).map_err(|why| ApiError::bad_data(format!("cannot read the request: {why}")))?;
+    let mut queries = Vec::with_capacity(request.queries.len());
+    for query in &request.queries {
+        let range = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms.saturating_add(1)).ok();
+        queries.push((matchers(&query.matchers)?, range, hints(query, range)));
+    }
+    let streams = request.accepted_response_types.iter().find_map(|kind| match kind {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    });
+    match streams {
+        Some(true) => stream(gateway, queries).await,
+        None if !request.accepted_response_types.is_empty() => {
+            Err(ApiError::bad_data("no known response type is accepted"))
+        }
+        _ => samples(gateway, queries).await,
+    }
+}
+
+fn decode(body: &[u8]) -> Result<prompb::ReadRequest, String> {
+    let length = snap::raw::decompress_len(body).map_err(|error| error.to_string())?;
+    if length > MAX_REQUEST_BYTES {
+        return Err(format!("{length} bytes are more than {MAX_REQUEST_BYTES}"));
+    }
+    let bytes = snap::raw::Decoder::new().decompress_vec(body).map_err(|error| error.to_string())?;
+    prompb::ReadRequest::decode(&*bytes).map_err(|error| error.to_string())
+}
+
+fn matchers(from: &[prompb::LabelMatcher]) -> Result<Vec<Matcher>, ApiError> {
+    let one = |matcher: &prompb::LabelMatcher| {
+        let op = match matcher.r#type {
+            0 => MatchOp::Equal,
+            1 => MatchOp::NotEqual,
+            2 => MatchOp::Regex,
+            3 => MatchOp::NotRegex,
+            other => return Err(ApiError::bad_data(format!("invalid matcher type {other}"))),
+        };
+        Matcher::new(&matcher.name, op, &matcher.value).map_err(|error| ApiError::bad_data(error.to_string()))
+    };
+    from.iter().map(one).collect()
+}
+
+type Query = (Vec<Matcher>, Option<TimeRange>, Option<SelectHints>);
+
+/// `None` if no time is in range.
+fn hints(query: &prompb::Query, range: Option<TimeRange>) -> Option<SelectHints> {
+    let mut hints = SelectHints::new(range?);
+    if let Some(given) = &query.hints {
+        hints.step_ms = given.step_ms;
+        hints.selector_range_ms = given.range_ms;
+        hints.function = Some(given.func.clone()).filter(|func| !func.is_empty());
+        // Hints may name less than is asked for, never more.
+        let hinted = TimeRange::new(given.start_ms, given.end_ms.saturating_add(1)).ok();
+        hints.range = hinted.and_then(|hinted| hints.range.intersect(hinted)).unwrap_or(hints.range);
+        hints.series_only = given.func == "series";
+    }
+    Some(hints)
+}
+
+async fn select(shared: &Shared, (matchers, range, hints): &Query) -> Result<Option<Box<dyn SeriesSet>>, ApiError> {
+    let (Some(range), Some(hints)) = (range, hints) else { return Ok(None) };
+    let querier = shared.catalog.snapshot().querier(*range).await?;
+    Ok(Some(querier.select(matchers, hints).await?))
+}
+
+fn log_warnings(set: &dyn SeriesSet) {
+    for warning in set.warnings() {
+        tracing::warn!(%warning, "the answer to a remote read is incomplete");
+    }
+}
+
+async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiError> {
+    let shared = Arc::clone(&gateway.0);
+    let timeout = shared.options.default_timeout;
+    let body = gateway
+        .0
+        .http_gate
+        .run(timeout, move || async move {
+            let mut response = prompb::ReadResponse::default();
+            let mut left = shared.options.max_remote_read_samples;
+            for query in &queries {
+                let mut result = prompb::QueryResult::default();
+                if let Some(mut set) = select(&shared, query).await? {
+                    while let Some(batch) = set.next().await? {
+                        for series in batch {
+                            let series = prompb::TimeSeries::of(&series)?;
+                            left =
+                                left.checked_sub(series.samples.len() + series.histograms.len()).ok_or_else(|| {
+                                    let most = shared.options.max_remote_read_samples;
+                                    ApiError::new(ErrorType::Execution, format!("exceeded sample limit ({most})"))
+                                })?;
+                            result.timeseries.push(series);
+                        }
+                    }
+                    log_warnings(&*set);
+                }
+                response.results.push(result);
+            }
+            let bytes = response.encode_to_vec();
+            drop(response);
+            snap::raw::Encoder::new()
+                .compress_vec(&bytes)
+                .map_err(|error| ApiError::new(ErrorType::Execution, format!("the answer is too large: {error}")))
+        })
+        .await?;
+    let headers = [(header::CONTENT_TYPE, "application/x-protobuf"), (header::CONTENT_ENCODING, "snappy")];
+    Ok((StatusCode::OK, headers, body).into_response())
+}
+
+/// The first batch is awaited before the answer begins, so that most errors have a status.
+async fn stream(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiError> {
+    let shared = Arc::clone(&gateway.0);
+    let timeout = shared.options.default_timeout;
+    let sets = gateway
+        .0
+        .http_gate
+        .run(timeout, move || async move {
+            let mut sets = Vec::with_capacity(queries.len());
+            for query in &queries {
+                let started = match select(&shared, query).await? {
+                    Some(mut set) => set.next().await?.map(|batch| (set, batch)),
+                    None => None,
+                };
+                sets.push(started);
+            }
+            Ok(sets)
+        })
+        .await?;
+    let runtime = Handle::current();
+    let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+    Ok(streamed(kind, Encoding::Identity, move |out| {
+        for (index, started) in (0_i64..).zip(sets) {
+            let Some((mut set, mut batch)) = started else { continue };
+            loop {
+                for series in batch {
+                    write_series(out, index, &series).inspect_err(|error| {
+                        tracing::error!(error = chain(error), "a streamed remote read fails");
+                    })?;
+                }
+                match runtime.block_on(set.next()).map_err(io::Error::other)? {
+                    Some(next) => batch = next,
+                    None => break,
+                }
+            }
+            log_warnings(&*set);
+        }
+        Ok(())
+    }))
+}
+
+/// At most one series a frame; a series may take several.
+fn write_series(out: &mut dyn Write, query_index: i64, series: &Series) -> io::Result<()> {
+    let labels = prompb::labels_of(&series.labels);
+    let mut chunks = Vec::new();
+    let mut bytes = 0_usize;
+    for chunk in encoded(series)? {
+        bytes = bytes.saturating_add(chunk.data.len() + 32);
+        chunks.push(chunk);
+        if bytes >= MAX_FRAME_BYTES {
+            write_frame(out, query_index, &labels, std::mem::take(&mut chunks))?;
+            bytes = 0;
+        }
+    }
+    if chunks.is_empty() { Ok(()) } else { write_frame(out, query_index, &labels, chunks) }
+}
+
+/// Chunks of the encodings that every client knows; others are encoded anew.
+fn encoded(series: &Series) -> io::Result<Vec<prompb::Chunk>> {
+    let number = |encoding: ChunkEncoding| match encoding {
+        ChunkEncoding::Xor => Some(1),
+        ChunkEncoding::Histogram => Some(2),
+        ChunkEncoding::FloatHistogram => Some(3),
+        _ => None,
+    };
+    if let SeriesData::Chunks(chunks) = &series.data {
+        let in_range = chunks.iter().filter(|chunk| series.range.overlaps_closed(chunk.min_time, chunk.max_time));
+        let given: Option<Vec<_>> = in_range
+            .map(|chunk| {
+                let (min_time_ms, max_time_ms) = (chunk.min_time, chunk.max_time);
+                let r#type = number(chunk.encoding)?;
+                Some(prompb::Chunk { min_time_ms, max_time_ms, r#type, data: chunk.data.clone() })
+            })
+            .collect();
+        if let Some(given) = given {
+            return Ok(given);
+        }
+    }
+    let mut rechunker = Rechunker::new(RechunkOptions::default());
+    let mut chunks = Vec::new();
+    for sample in series.samples().map_err(io::Error::other)? {
+        chunks.extend(rechunker.push(&sample).map_err(io::Error::other)?);
+    }
+    chunks.extend(rechunker.finish());
+    let one = |chunk: EncodedChunk| prompb::Chunk {
+        min_time_ms: chunk.min_time,
+        max_time_ms: chunk.max_time,
+        r#type: number(chunk.encoding).unwrap_or_default(),
+        data: chunk.data.into(),
+    };
+    Ok(chunks.into_iter().map(one).collect())
+}
+
+/// ```text
+/// frame := uvarint(length of message) checksum(message: CRC-32C, big endian) message
+/// ```
+fn write_frame(
+    out: &mut dyn Write,
+    query_index: i64,
+    labels: &[prompb::Label],
+    chunks: Vec<prompb::Chunk>,
+) -> io::Result<()> {
+    let series = prompb::ChunkedSeries { labels: labels.to_vec(), chunks };
+    let message = prompb::ChunkedReadResponse { chunked_series: vec![series], query_index }.encode_to_vec();
+    let mut head = Vec::with_capacity(14);
+    prost::encode_length_delimiter(message.len(), &mut head).map_err(io::Error::other)?;
+    // A CRC-32 has 32 bits.
+    let crc = checksum(CrcAlgorithm::Crc32Iscsi, &message) as u32;
+    head.extend_from_slice(&crc.to_be_bytes());
+    out.write_all(&head)?;
+    out.write_all(&message)
+}

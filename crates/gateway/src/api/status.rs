@@ -1,0 +1,111 @@
+//! What is known without reading any series.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{self, error::ApiError, expression, params::Params},
+    gateway::{Gateway, now},
+};
+
+fn value(headers: &HeaderMap, value: Value) -> Response {
+    api::success(headers, Vec::new(), move |out| serde_json::to_writer(out, &value).map_err(std::io::Error::from))
+}
+
+pub(crate) async fn format_query(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    Ok(value(&headers, expression::format(gateway.0.engine.parser(), &params)?))
+}
+
+pub(crate) async fn parse_query(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    Ok(value(&headers, expression::parse(gateway.0.engine.parser(), &params)?))
+}
+
+/// Shards keep no metadata of metrics.
+pub(crate) async fn metadata(headers: HeaderMap, params: Params) -> Result<Response, ApiError> {
+    for name in ["limit", "limit_per_metric"] {
+        if !params.get(name).is_empty() && params.get(name).parse::<i64>().is_err() {
+            return Err(ApiError::bad_data(format!("{name} must be a number")));
+        }
+    }
+    Ok(value(&headers, json!({})))
+}
+
+/// The gateway evaluates no rules; Grafana asks.
+pub(crate) async fn rules(headers: HeaderMap) -> Response {
+    value(&headers, json!({ "groups": [] }))
+}
+
+pub(crate) async fn alerts(headers: HeaderMap) -> Response {
+    value(&headers, json!({ "alerts": [] }))
+}
+
+/// The version is that of the Prometheus whose API and PromQL this is: clients choose features by it.
+pub(crate) async fn build_info(headers: HeaderMap) -> Response {
+    value(
+        &headers,
+        json!({
+            "version": PROMETHEUS_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "",
+            "goVersion": "", "application": "parquet-gateway", "applicationVersion": env!("CARGO_PKG_VERSION"),
+        }),
+    )
+}
+
+const PROMETHEUS_VERSION: &str = "3.15.0";
+
+pub(crate) async fn runtime_info(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).map(|time| time.to_string()).unwrap_or_default();
+    let snapshot = gateway.0.catalog.snapshot();
+    let failed = snapshot.sets().filter(|set| matches!(set.state, promparquet_catalog::SetState::Failed(_))).count();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    value(
+        &headers,
+        json!({
+            "startTime": time(gateway.0.started), "CWD": "", "hostname": "", "serverTime": time(now()),
+            "reloadConfigSuccess": true, "lastConfigTime": time(gateway.0.started), "corruptionCount": failed,
+            "goroutineCount": 0, "GOMAXPROCS": threads, "GOMEMLIMIT": 0, "GOGC": "", "GODEBUG": "",
+            "storageRetention": "",
+        }),
+    )
+}
+
+pub(crate) async fn flags(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    value(&headers, json!(gateway.0.options.flags))
+}
+
+/// Sizes come from footers; counts by label would need reading, and are left empty.
+pub(crate) async fn tsdb(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    const MOST: i64 = 10_000;
+    match params.get("limit") {
+        "" => {}
+        text => match text.parse::<i64>() {
+            Ok(limit) if limit > MOST => {
+                return Err(ApiError::bad_data(format!("limit must not exceed {MOST}")));
+            }
+            Ok(1..) => {}
+            _ => return Err(ApiError::bad_data("limit must be a positive number")),
+        },
+    }
+    let snapshot = gateway.0.catalog.snapshot();
+    let (first, last) = snapshot.times().unwrap_or((0, 0));
+    let rows: u64 = snapshot.sets().map(|set| set.rows).sum();
+    Ok(value(
+        &headers,
+        json!({
+            "headStats": { "numSeries": rows, "numLabelPairs": 0, "chunkCount": 0, "minTime": first, "maxTime": last },
+            "seriesCountByMetricName": [], "labelValueCountByLabelName": [], "memoryInBytesByLabelName": [],
+            "seriesCountByLabelValuePair": [],
+        }),
+    ))
+}

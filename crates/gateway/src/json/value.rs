@@ -1,0 +1,76 @@
+//! Values of queries.
+
+use std::io::{self, Write};
+
+use prometheus_promql::{InstantSeries, PointValue, QueryValue, RangeSeries};
+
+use super::{float, histogram::histogram, labels, list, string, timestamp};
+
+/// `"resultType":"…","result":…`
+pub(crate) fn query_value(out: &mut impl Write, value: &QueryValue) -> io::Result<()> {
+    write!(out, r#""resultType":"{}","result":"#, value.value_type().as_str())?;
+    match value {
+        QueryValue::Scalar { timestamp: t, value } => {
+            out.write_all(b"[")?;
+            timestamp(out, *t)?;
+            out.write_all(b",")?;
+            float(out, *value)?;
+            out.write_all(b"]")
+        }
+        QueryValue::String { timestamp: t, value } => {
+            out.write_all(b"[")?;
+            timestamp(out, *t)?;
+            out.write_all(b",")?;
+            string(out, value)?;
+            out.write_all(b"]")
+        }
+        QueryValue::Vector(all) => list(out, all, instant_series),
+        QueryValue::Matrix(all) => list(out, all, range_series),
+    }
+}
+
+fn instant_series<W: Write>(out: &mut W, series: &InstantSeries) -> io::Result<()> {
+    out.write_all(br#"{"metric":"#)?;
+    labels(out, &series.labels)?;
+    match &series.value {
+        PointValue::Float(value) => {
+            out.write_all(br#","value":["#)?;
+            timestamp(out, series.timestamp)?;
+            out.write_all(b",")?;
+            float(out, *value)?;
+        }
+        PointValue::Histogram(value) => {
+            out.write_all(br#","histogram":["#)?;
+            timestamp(out, series.timestamp)?;
+            out.write_all(b",")?;
+            histogram(out, value)?;
+        }
+    }
+    out.write_all(b"]}")
+}
+
+fn range_series<W: Write>(out: &mut W, series: &RangeSeries) -> io::Result<()> {
+    out.write_all(br#"{"metric":"#)?;
+    labels(out, &series.labels)?;
+    if !series.floats.is_empty() {
+        out.write_all(br#","values":"#)?;
+        list(out, &series.floats, |out, (t, value)| {
+            out.write_all(b"[")?;
+            timestamp(out, *t)?;
+            out.write_all(b",")?;
+            float(out, *value)?;
+            out.write_all(b"]")
+        })?;
+    }
+    if !series.histograms.is_empty() {
+        out.write_all(br#","histograms":"#)?;
+        list(out, &series.histograms, |out, (t, value)| {
+            out.write_all(b"[")?;
+            timestamp(out, *t)?;
+            out.write_all(b",")?;
+            histogram(out, value)?;
+            out.write_all(b"]")
+        })?;
+    }
+    out.write_all(b"}")
+}

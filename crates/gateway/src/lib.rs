@@ -1,0 +1,26 @@
+//! Serves PromQL over the Parquet shards of a bucket.
+//!
+//! A [`Gateway`] answers Prometheus' HTTP API from a [`Catalog`](promparquet_catalog::Catalog) and an
+//! [`Engine`](prometheus_promql::Engine); its routers can be made part of any axum application. A [`Server`] binds ports,
+//! keeps the catalog up to date and ends in an orderly way.
+//!
+//! This is the only crate of the workspace that knows HTTP, gRPC, JSON and status codes.
+
+mod api;
+mod body;
+mod connections;
+mod error;
+mod execution;
+mod gateway;
+mod internal;
+mod json;
+mod metrics;
+mod options;
+mod prompb;
+mod server;
+
+pub use error::{Error, ErrorKind, Result};
+pub use gateway::Gateway;
+pub use metrics::Metrics;
+pub use options::{CorsOrigin, GatewayOptions};
+pub use server::{Server, ServerOptions};

@@ -1,0 +1,145 @@
+//! Ports, the catalog's upkeep, and an orderly end.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use snafu::ResultExt;
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    api::error::chain,
+    connections,
+    error::{Bind, Result},
+    gateway::{Gateway, now},
+};
+
+/// Where a [`Server`] listens, and how it keeps up.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// Of Prometheus' HTTP API.
+    pub prometheus_address: SocketAddr,
+    /// Of metrics, health and state.
+    pub internal_address: SocketAddr,
+    /// How long requests under way may take after the end was asked for, on each port.
+    pub prometheus_grace: Duration,
+    /// Likewise.
+    pub internal_grace: Duration,
+    /// Time between looks at the bucket.
+    pub discovery_interval: Duration,
+}
+
+impl ServerOptions {
+    /// Listens on these addresses; ten seconds of grace, a look at the bucket each minute.
+    #[must_use]
+    pub const fn new(prometheus_address: SocketAddr, internal_address: SocketAddr) -> Self {
+        let grace = Duration::from_secs(10);
+        Self {
+            prometheus_address,
+            internal_address,
+            prometheus_grace: grace,
+            internal_grace: grace,
+            discovery_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Serves a [`Gateway`].
+#[derive(Debug)]
+pub struct Server {
+    gateway: Gateway,
+    options: ServerOptions,
+    prometheus: TcpListener,
+    internal: TcpListener,
+}
+
+impl Server {
+    /// Binds the ports.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if one cannot be had; the message names the flag of the binary to change.
+    pub async fn bind(gateway: Gateway, options: ServerOptions) -> Result<Self> {
+        let prometheus = listen("Prometheus' HTTP API", "--http.prometheus.port", options.prometheus_address).await?;
+        let internal = listen("metrics and health", "--http.internal.port", options.internal_address).await?;
+        Ok(Self { gateway, options, prometheus, internal })
+    }
+
+    /// Where it listens for Prometheus' HTTP API; tells the port if it was chosen by the system.
+    #[must_use]
+    pub fn prometheus_address(&self) -> SocketAddr {
+        self.prometheus.local_addr().unwrap_or(self.options.prometheus_address)
+    }
+
+    /// Where it listens for metrics and health.
+    #[must_use]
+    pub fn internal_address(&self) -> SocketAddr {
+        self.internal.local_addr().unwrap_or(self.options.internal_address)
+    }
+
+    /// Looks through the bucket and serves, until `stop` is there and requests under way have ended or their time is over.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let (sender, stopped) = watch::channel(false);
+        let gateway = &self.gateway;
+        let prometheus = gateway.prometheus_api().merge(gateway.health_api());
+        let upkeep = tokio::spawn(keep_up(gateway.clone(), self.options.discovery_interval));
+        let serving = tokio::spawn(connections::serve(
+            self.prometheus,
+            prometheus,
+            stopped.clone(),
+            self.options.prometheus_grace,
+        ));
+        // Its end comes last, so that the end of the others can be watched.
+        let (internal_sender, internal_stopped) = watch::channel(false);
+        let watching = tokio::spawn(connections::serve(
+            self.internal,
+            gateway.internal_api(),
+            internal_stopped,
+            self.options.internal_grace,
+        ));
+        stop.await;
+        tracing::info!("stopping: no more connections, requests under way may end");
+        // Nobody may be left to hear it.
+        let _ = sender.send(true);
+        let _ = serving.await;
+        upkeep.abort();
+        let _ = internal_sender.send(true);
+        let _ = watching.await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn listen(what: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.context(Bind { what, flag, address });
+    Ok(listener?)
+}
+
+/// Looks at the bucket again and again; sooner while nothing is known of it.
+async fn keep_up(gateway: Gateway, interval: Duration) {
+    const FIRST_RETRY: Duration = Duration::from_secs(5);
+    loop {
+        let catalog = &gateway.0.catalog;
+        let result = catalog.sync(now()).await;
+        gateway.0.metrics.synced(catalog, result.as_ref().map_err(|_| ()), now());
+        match &result {
+            Ok(report) => {
+                let level_worthy = report.opened + report.closed + report.failed > 0;
+                if level_worthy {
+                    tracing::info!(
+                        open = report.open,
+                        opened = report.opened,
+                        closed = report.closed,
+                        failed = report.failed,
+                        "looked through the bucket"
+                    );
+                }
+                for set in catalog.snapshot().sets() {
+                    if let promparquet_catalog::SetState::Failed(error) = &set.state {
+                        tracing::error!(set = set.name, error = chain(error), "a shard set cannot be read");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(error = chain(error), "cannot look through the bucket"),
+        }
+        let known = catalog.snapshot().is_ready();
+        tokio::time::sleep(if known { interval } else { interval.min(FIRST_RETRY) }).await;
+    }
+}
