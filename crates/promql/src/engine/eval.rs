@@ -186,7 +186,7 @@ impl<'q> Run<'q> {
 
     /// A vector at each step.
     pub(super) fn vector<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<Matrix>> {
-        Box::pin(async move {
+        deep(async move {
             self.interrupt.check()?;
             let begin = Instant::now();
             let matrix = self.vector_of(node, grid).await?;
@@ -222,7 +222,7 @@ impl<'q> Run<'q> {
 
     /// Evaluates a chain of operations node by node, and makes one of series that become the same.
     fn one_by_one<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<Matrix>> {
-        Box::pin(async move {
+        deep(async move {
             let (work, source) = self.single(node, grid).await?;
             let is_range = matches!(node.kind, Kind::RangeCall(_));
             let mut series = Vec::new();
@@ -404,6 +404,15 @@ pub(super) fn range_series(series: Series, grid: Grid) -> RangeSeries {
     let floats = floats.map(|(time, value)| (time, *value)).collect();
     let histograms = grid.times().zip(column.histograms).filter_map(|(time, h)| Some((time, h?))).collect();
     RangeSeries { labels, floats, histograms }
+}
+
+/// Evaluation nests as deep as queries do, which is deeper than stacks of threads are.
+pub(super) fn deep<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    /// What is left of the stack when another one is taken, and how large that is.
+    const LEFT: usize = 256 << 10;
+    const NEW: usize = 2 << 20;
+    let mut future = Box::pin(future);
+    Box::pin(std::future::poll_fn(move |context| stacker::maybe_grow(LEFT, NEW, || future.as_mut().poll(context))))
 }
 
 /// Is ready the second time.

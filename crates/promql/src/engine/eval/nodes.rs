@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use prometheus_model::Labels;
 
-use super::{Matrix, Run, Source, Streamed, range_series};
+use super::{Matrix, Run, Source, Streamed, deep, range_series};
 use crate::{
     ast::Boundaries,
     engine::{
@@ -32,7 +32,7 @@ use crate::{
 impl Run<'_> {
     /// A scalar at each step.
     pub(super) fn scalars<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<Scalars>> {
-        Box::pin(async move {
+        deep(async move {
             Ok(match &node.kind {
                 Kind::Number(value) => Scalars::Constant(*value),
                 Kind::Time => Scalars::Steps(grid.times().map(|time| time as f64 / 1000.0).collect()),
@@ -125,7 +125,7 @@ impl Run<'_> {
 
     /// A chain of operations on single series, and where its series come from.
     pub(super) fn chain<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<(Work, Source)>> {
-        Box::pin(async move {
+        deep(async move {
             let lookback_ms = self.plan.lookback_ms;
             Ok(match &node.kind {
                 Kind::Select(select) => {

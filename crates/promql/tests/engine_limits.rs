@@ -1,0 +1,235 @@
+//! What a query may use: stack, samples, memory, time.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use cap::Cap;
+use futures::{FutureExt as _, executor::block_on, future::Either};
+use prometheus_model::{Labels, Sample, TimeRange, Value};
+use prometheus_promql::{Engine, EngineOptions, ErrorKind, ParserOptions, QueryRequest, QueryValue};
+use prometheus_queryable::{
+    LabelHints, LabelStrings, Matcher, MemoryQueryable, Querier, Queryable, SelectHints, Series, SeriesData, SeriesSet,
+};
+
+#[global_allocator]
+static ALLOCATOR: Cap<std::alloc::System> = Cap::new(std::alloc::System, usize::MAX);
+
+fn engine(options: EngineOptions) -> Engine {
+    let parser = ParserOptions::all_features();
+    Engine::new(EngineOptions { parser, threads: 2, ..options }).unwrap()
+}
+
+fn samples(count: i64) -> Vec<Sample> {
+    let sample = |i: i64| Sample { timestamp: 15_000 * i, start_timestamp: 0, value: Value::Float((i % 100) as f64) };
+    (0..count).map(sample).collect()
+}
+
+fn labels(i: usize) -> Labels {
+    let number = i.to_string();
+    Labels::from_pairs([("__name__", "foo_total"), ("i", number.as_str())]).unwrap()
+}
+
+fn store(series: usize, count: i64) -> MemoryQueryable {
+    MemoryQueryable::new((0..series).map(|i| (labels(i), samples(count)))).unwrap()
+}
+
+/// As deep as the parser allows, on a stack as small as those of threads mostly are.
+#[test]
+fn deep_queries_do_not_overflow_the_stack() {
+    let around = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let run = move || {
+        let engine = engine(EngineOptions::default());
+        let store = store(2, 100);
+        for (open, inner, close) in [
+            ("abs(", "foo_total", ")"),
+            ("(", "foo_total", ")"),
+            ("-(", "foo_total", ")"),
+            ("sum by (i) (", "foo_total", ")"),
+            ("topk by (i) (1, ", "foo_total", ")"),
+            ("label_replace(", "foo_total", ", \"a\", \"b\", \"c\", \"d\")"),
+            ("foo_total + (", "foo_total", ")"),
+            ("", "foo_total", " + 1"),
+            ("", "1", " + 1"),
+            ("1 + (", "scalar(foo_total)", ")"),
+            ("vector(scalar(", "foo_total", "))"),
+            ("", "foo_total", " and on (i) foo_total"),
+            ("histogram_quantile(0.5, ", "foo_total", ")"),
+            ("clamp_max(1 + ", "foo_total", ", 1)"),
+            ("absent(", "foo_total", ")"),
+            ("sort(", "foo_total", ")"),
+            ("max_over_time(", "foo_total", "[1m:1m])"),
+            ("abs(", "foo_total @ 10", ")"),
+            ("info(", "foo_total", ")"),
+        ] {
+            let depth = (1..=500)
+                .rev()
+                .find(|depth| engine.parser().parse(&around(open, inner, close, *depth)).is_ok())
+                .unwrap_or_default();
+            assert!(depth > 100, "{open}");
+            let query = around(open, inner, close, depth);
+            let request = QueryRequest::range(query, 0, 600_000, 60_000);
+            if let Err(error) = block_on(engine.query(&store, &request)) {
+                assert!(!matches!(error.kind(), ErrorKind::Internal), "{open}: {error}");
+            }
+        }
+    };
+    thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn samples_and_memory_are_limited_before_they_are_spent() {
+    let store = store(2_000, 400);
+    let request = QueryRequest::range("foo_total + 1", 0, 6_000_000, 15_000);
+    let few_samples = engine(EngineOptions { max_samples: 100_000, ..EngineOptions::default() });
+    let little_memory = engine(EngineOptions { max_memory: 2 << 20, ..EngineOptions::default() });
+    for (engine, words) in [(few_samples, "too many samples"), (little_memory, "bytes of memory at once")] {
+        let before = ALLOCATOR.allocated();
+        let peak = Arc::new(AtomicUsize::new(0));
+        let watch = Arc::clone(&peak);
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let watcher = thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_micros(100)).is_err() {
+                watch.fetch_max(ALLOCATOR.allocated(), Ordering::Relaxed);
+            }
+        });
+        let error = block_on(engine.query(&store, &request)).unwrap_err();
+        stop.send(()).unwrap();
+        watcher.join().unwrap();
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+        assert!(error.to_string().contains(words), "{error}");
+        let used = peak.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(used < 16 << 20, "{used} bytes for {words}");
+    }
+    // Aggregated, the same fits.
+    let engine = engine(EngineOptions { max_memory: 2 << 20, ..EngineOptions::default() });
+    let request = QueryRequest::range("sum(foo_total + 1)", 0, 6_000_000, 15_000);
+    let answer = block_on(engine.query(&store, &request)).unwrap();
+    assert!(answer.stats.peak_bytes <= 2 << 20 && answer.stats.peak_bytes > 0);
+    let QueryValue::Matrix(matrix) = answer.value else { panic!("a matrix") };
+    assert_eq!(matrix[0].floats.len(), 401);
+}
+
+#[test]
+fn steps_are_limited() {
+    let engine = engine(EngineOptions { max_steps: 11_000, ..EngineOptions::default() });
+    let store = store(1, 10);
+    for query in ["foo_total", "max_over_time(foo_total[1d:1s])"] {
+        let request = QueryRequest::range(query, 0, 11_000_000 - 1, 1_000);
+        let result = block_on(engine.query(&store, &request));
+        if query == "foo_total" {
+            assert!(result.is_ok());
+        } else {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::LimitExceeded);
+        }
+        let request = QueryRequest::range(query, 0, 11_000_000, 1_000);
+        assert_eq!(block_on(engine.query(&store, &request)).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    }
+    for times in [(0, i64::MAX, 1), (i64::MIN, i64::MAX, 1), (i64::MAX, i64::MIN, 1), (0, 10, 0), (0, 10, -1)] {
+        let request = QueryRequest::range("foo_total", times.0, times.1, times.2);
+        assert!(block_on(engine.query(&store, &request)).is_err());
+    }
+    for time in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
+        for query in ["foo_total", "rate(foo_total[5m] offset -1000y)", "time()", "foo_total @ start() offset 5m"] {
+            // No overflow; what comes out does not matter.
+            drop(block_on(engine.query(&store, &QueryRequest::instant(query, time))));
+        }
+    }
+}
+
+/// A store that gives series forever.
+#[derive(Debug)]
+struct Endless {
+    /// Whether it takes its time.
+    is_slow: bool,
+}
+
+#[derive(Debug)]
+struct EndlessSet {
+    next: usize,
+    is_slow: bool,
+    range: TimeRange,
+}
+
+#[async_trait]
+impl Queryable for Endless {
+    async fn querier(&self, _: TimeRange) -> prometheus_queryable::Result<Box<dyn Querier>> {
+        Ok(Box::new(Self { is_slow: self.is_slow }))
+    }
+}
+
+#[async_trait]
+impl Querier for Endless {
+    async fn select(&self, _: &[Matcher], hints: &SelectHints) -> prometheus_queryable::Result<Box<dyn SeriesSet>> {
+        Ok(Box::new(EndlessSet { next: 0, is_slow: self.is_slow, range: hints.range }))
+    }
+
+    async fn label_names(&self, _: &[Matcher], _: &LabelHints) -> prometheus_queryable::Result<LabelStrings> {
+        Ok(LabelStrings::default())
+    }
+
+    async fn label_values(&self, _: &str, _: &[Matcher], _: &LabelHints) -> prometheus_queryable::Result<LabelStrings> {
+        Ok(LabelStrings::default())
+    }
+}
+
+#[async_trait]
+impl SeriesSet for EndlessSet {
+    async fn next(&mut self) -> prometheus_queryable::Result<Option<Vec<Series>>> {
+        if self.is_slow {
+            futures::future::pending::<()>().await;
+        }
+        let next = self.next;
+        self.next += 1;
+        let data = SeriesData::Samples(samples(1000));
+        Ok(Some(vec![Series { labels: labels(next), hash: None, range: self.range, data }]))
+    }
+}
+
+/// Time from the wish to stop to the end.
+fn time_to_stop(query: &str, is_slow: bool) -> Duration {
+    let engine = engine(EngineOptions::default());
+    let request = QueryRequest::range(query, 0, 15_000_000, 15_000);
+    let (stop, stopped) = futures::channel::oneshot::channel::<Instant>();
+    let stopper = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(150));
+        stop.send(Instant::now()).unwrap();
+    });
+    let store = Endless { is_slow };
+    let query = engine.query(&store, &request).boxed();
+    let Either::Right((since, query)) = block_on(futures::future::select(query, stopped)) else { panic!("it ended") };
+    drop(query);
+    let elapsed = since.unwrap().elapsed();
+    stopper.join().unwrap();
+    elapsed
+}
+
+#[test]
+fn dropped_queries_stop_at_once() {
+    for query in ["sum(rate(foo_total[5m]))", "count by (i) (foo_total)", "quantile(0.9, foo_total)"] {
+        for is_slow in [false, true] {
+            let elapsed = time_to_stop(query, is_slow);
+            assert!(elapsed < Duration::from_millis(50), "{query}: {elapsed:?}");
+        }
+    }
+}
+
+#[test]
+fn queries_end_when_their_time_is_up() {
+    let engine = engine(EngineOptions::default());
+    let timeout = Some(Duration::from_millis(100));
+    let request = QueryRequest { timeout, ..QueryRequest::range("sum(rate(foo_total[5m]))", 0, 15_000_000, 15_000) };
+    let begin = Instant::now();
+    let error = block_on(engine.query(&Endless { is_slow: false }, &request)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(begin.elapsed() < Duration::from_millis(200), "{:?}", begin.elapsed());
+}
