@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     explain::Stage,
     question::Question,
+    row_memory::RowLease,
     rows::RowRanges,
     search::Found,
 };
@@ -34,6 +35,8 @@ pub(crate) struct LabelTable {
     hashes: Vec<u64>,
     /// Whether a value may be empty, which is none at all.
     has_empty: bool,
+    /// Of all this.
+    _lease: Option<Arc<RowLease>>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ struct Shapes {
     columns: Vec<(usize, RowRanges, u32)>,
     runs: Vec<Run>,
     cells: Vec<(u32, u32)>,
+    /// About what all this takes.
+    bytes: usize,
 }
 
 /// What of the labels is wanted.
@@ -78,10 +83,15 @@ pub(crate) async fn read(question: &Question, row_group: usize, found: Found, wa
     let (table, columns) = question
         .compute(Stage::Labels, bytes, move || {
             let shapes = shapes(&task, row_group, &rows, &indexes.row_index, keeps.as_deref())?;
+            // Hash and number of each row, its codes.
+            let codes = shapes.columns.iter().map(|(.., codes)| u64::from(*codes)).sum::<u64>().saturating_mul(4);
+            let of_rows = rows.count().saturating_mul(if indexes.hashes.is_empty() { 4 } else { 12 });
+            let bytes = codes.saturating_add(of_rows).saturating_add(shapes.bytes as u64);
+            let _lease = Some(Arc::new(task.row_memory.take(bytes)?));
             let hashes = hashes(&task, row_group, &rows, &indexes.hashes)?;
-            let Shapes { columns, runs, cells } = shapes;
+            let Shapes { columns, runs, cells, .. } = shapes;
             let rows = rows.iter().collect();
-            Ok((LabelTable { rows, columns: Vec::new(), runs, cells, hashes, has_empty: false }, columns))
+            Ok((LabelTable { rows, columns: Vec::new(), runs, cells, hashes, has_empty: false, _lease }, columns))
         })
         .await?;
     read_columns(question, row_group, table, columns).await
@@ -173,6 +183,7 @@ fn shapes(
         if builder.extend(row, cell) {
             return Ok(());
         }
+        question.row_memory.check(builder.shapes.bytes)?;
         builder.begin(row, cell, || {
             row_index::decode(cell, count, &mut indexes)
                 .map_err(|e| column.corrupt(Some(row), "the columns of a row", e.to_string()))?;
@@ -260,6 +271,8 @@ impl ShapesBuilder {
         }
         let cells = first_cell..self.shapes.cells.len() as u32;
         let first = self.shapes.runs.last().map_or(0, |run| run.rows.end);
+        // A run, and for each column a cell and a range of rows.
+        self.shapes.bytes = self.shapes.bytes.saturating_add(16).saturating_add(self.used.len().saturating_mul(16));
         self.shapes.runs.push(Run { rows: first..first.saturating_add(length), cells });
     }
 

@@ -21,6 +21,7 @@ mod prune;
 mod querier;
 mod question;
 mod quota;
+mod row_memory;
 mod rows;
 mod search;
 mod select;

@@ -18,6 +18,9 @@ pub struct Options {
     pub window_bytes: NonZeroU64,
     /// Most series that come at once.
     pub window_series: NonZeroU32,
+    /// Memory for the rows of one question, from when they are found until series are made of them: some 20 bytes for each and four
+    /// for each of its labels. Larger answers fail.
+    pub row_bytes: NonZeroU64,
     /// What reading costs. By default, what is usual for the bucket.
     pub read_costs: Option<ReadCosts>,
     /// Whether to honour projections.
@@ -33,6 +36,7 @@ impl Default for Options {
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
             window_bytes: NonZeroU64::new(8 << 20).unwrap_or(NonZeroU64::MIN),
             window_series: NonZeroU32::new(8192).unwrap_or(NonZeroU32::MIN),
+            row_bytes: NonZeroU64::new(512 << 20).unwrap_or(NonZeroU64::MIN),
             read_costs: None,
             honor_projection: true,
             pruning: Pruning::default(),

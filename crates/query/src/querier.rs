@@ -20,6 +20,7 @@ use crate::{
     options::{Options, ReadCosts},
     question::{Held, Question},
     quota::Quota,
+    row_memory::RowMemory,
     select::Select,
     strings,
 };
@@ -145,6 +146,7 @@ impl ParquetQuerier {
     /// One for each shard that overlaps the range.
     fn questions(&self, range: TimeRange, explain: &Explain) -> Result<Vec<Question>> {
         let quota = self.quota.clone().unwrap_or_else(|| Arc::new(Quota::new(self.options.limits)));
+        let row_memory = Arc::new(RowMemory::new(self.options.row_bytes.get()));
         let reads = Arc::new(Semaphore::new(self.options.concurrency.get()));
         let overlapping = self.shards.iter().filter(|shard| {
             let data = shard.data_columns();
@@ -158,6 +160,7 @@ impl ParquetQuerier {
                 options: self.options,
                 costs: self.options.read_costs.unwrap_or_else(|| ReadCosts::of(shard.bucket())),
                 quota: Arc::clone(&quota),
+                row_memory: Arc::clone(&row_memory),
                 cache: self.cache.clone(),
                 recorder,
                 reads: Arc::clone(&reads),

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use promparquet_schema::Column;
-use promparquet_shard::{ColumnChunk, FileKind, ReadPlan, ReadSlot, Shard};
+use promparquet_shard::{ColumnChunk, FileKind, ReadBytes, ReadPlan, Shard};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     explain::{Recorder, Stage},
     options::{Options, ReadCosts},
     quota::Quota,
+    row_memory::RowMemory,
 };
 
 /// One question to one shard. Cheap to clone.
@@ -27,6 +28,7 @@ pub(crate) struct Question {
     pub(crate) options: Options,
     pub(crate) costs: ReadCosts,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) row_memory: Arc<RowMemory>,
     pub(crate) cache: Option<Arc<RowCache>>,
     pub(crate) recorder: Recorder,
     /// Reads under way for the question in all shards.
@@ -67,29 +69,11 @@ impl Held {
     }
 }
 
-/// What a [`ReadPlan`] asked for.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Fetched {
-    labels: Vec<Bytes>,
-    chunks: Vec<Bytes>,
-}
-
-impl Fetched {
-    /// The bytes of a range of the plan.
-    pub(crate) fn get(&self, slot: ReadSlot) -> Bytes {
-        let buffers = match slot.file() {
-            FileKind::Labels => &self.labels,
-            FileKind::Chunks => &self.chunks,
-        };
-        buffers.get(slot.index()).cloned().unwrap_or_default()
-    }
-}
-
 impl Question {
     /// Reads what was planned, if the limits allow it. What earlier reads brought of the labels file is not read again.
-    pub(crate) async fn read(&self, stage: Stage, plan: &ReadPlan) -> Result<Fetched> {
+    pub(crate) async fn read(&self, stage: Stage, plan: &ReadPlan) -> Result<ReadBytes> {
         if plan.is_empty() {
-            return Ok(Fetched::default());
+            return Ok(ReadBytes::default());
         }
         let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
         let wanted = |kind| plan.ranges(kind).iter().map(length).sum::<u64>();
@@ -126,7 +110,7 @@ impl Question {
         }
         let labels = plan.ranges(FileKind::Labels).iter().map(|range| self.held.get(range).unwrap_or_default());
         let chunks = plan.ranges(FileKind::Chunks).iter().map(|range| read.get(range).unwrap_or_default());
-        Ok(Fetched { labels: labels.collect(), chunks: chunks.collect() })
+        Ok(ReadBytes::new(labels.collect(), chunks.collect()))
     }
 
     /// The requests that bring what is missing. All labels come at once where that takes less than a round trip, because

@@ -17,6 +17,7 @@ use crate::{
     explain::{ConstraintExplain, RowGroupExplain, Stage},
     prune,
     question::Question,
+    row_memory::{RowLease, RowMemory},
     rows::RowRanges,
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) rows: Arc<RowRanges>,
     /// Pages of the row index, by number.
     pub(crate) row_index: BTreeMap<usize, Bytes>,
+    /// Of the ranges of rows.
+    _lease: Option<Arc<RowLease>>,
 }
 
 /// A constraint that is not decided for all rows yet.
@@ -68,6 +71,7 @@ pub(crate) async fn search(
             found.rows = rows;
         }
     }
+    found._lease = Some(Arc::new(question.row_memory.take(found.rows.memory_size() as u64)?));
     explain.rows_selected = found.rows.count();
     question.recorder.update(|shard| shard.row_groups.push(explain));
     Ok(found)
@@ -219,7 +223,7 @@ impl Search<'_> {
                         Some(bytes) => column.decode_dictionary(decoder, &bytes)?,
                         None => Dictionary::default(),
                     };
-                    let mut verdicts = Verdicts::new(constraint, &dictionary, column);
+                    let mut verdicts = Verdicts::new(constraint, &dictionary, column, &question.row_memory);
                     let mut fitting = RowRanges::default();
                     let none_fits = use_dictionary && !verdicts.any_fits();
                     if !none_fits {
@@ -275,6 +279,7 @@ struct Verdicts<'a> {
     /// The only code that fits, if that is known.
     only: Option<u32>,
     absent_fits: bool,
+    memory: &'a RowMemory,
     error: Option<Error>,
 }
 
@@ -286,10 +291,15 @@ enum Verdict {
 }
 
 impl<'a> Verdicts<'a> {
-    fn new(constraint: &'a Constraint, dictionary: &'a Dictionary, column: ColumnChunk<'a>) -> Self {
+    fn new(
+        constraint: &'a Constraint,
+        dictionary: &'a Dictionary,
+        column: ColumnChunk<'a>,
+        memory: &'a RowMemory,
+    ) -> Self {
         let known = vec![Verdict::Unknown; dictionary.len()];
         let absent_fits = constraint.matches_absent();
-        Self { constraint, dictionary, column, known, only: None, absent_fits, error: None }
+        Self { constraint, dictionary, column, known, only: None, absent_fits, memory, error: None }
     }
 
     /// Whether any row can fit: decides all entries if the values that fit can be listed.
@@ -315,6 +325,10 @@ impl<'a> Verdicts<'a> {
     }
 
     fn visit(&mut self, first: u32, codes: &[u32], fitting: &mut RowRanges) {
+        if self.error.is_some() {
+            return;
+        }
+        self.error = self.memory.check(fitting.memory_size()).err();
         if let Some(only) = self.only {
             for (row, code) in (first..).zip(codes) {
                 if *code == only {

@@ -78,6 +78,9 @@ impl Select {
     async fn run(self, sender: &mpsc::Sender<Result<Vec<Series>>>) -> Result<()> {
         let row_groups: Vec<usize> = (0..self.question.shard.row_groups()).collect();
         let found = self.search(&row_groups).await?;
+        // Their order, and their numbers while it is made.
+        let rows: u64 = found.iter().map(|found| found.rows.count()).sum();
+        let _lease = self.question.row_memory.take(rows.saturating_mul(12))?;
         let (row_groups, found): (Vec<_>, Vec<_>) =
             row_groups.into_iter().zip(found).filter(|(_, found)| !found.rows.is_empty()).unzip();
         if found.is_empty() {
@@ -377,24 +380,29 @@ const ROWS_AT_ONCE: usize = 256;
 impl SeriesMaker {
     fn make(&self, rows: Range<usize>, decoded: &DecodedPages) -> Result<Vec<Series>> {
         let order = self.answer.order.get(rows.clone()).unwrap_or_default();
-        let some = |places: &[Place]| -> Result<Vec<Series>> {
+        let some = |places: &[Place]| -> Result<(Vec<Series>, u64)> {
             let mut builder = LabelsBuilder::default();
             let mut series = Vec::with_capacity(places.len());
             for place in places {
                 series.extend(self.one(*place, decoded, &mut builder)?);
             }
-            Ok(series)
+            let samples = series.iter().map(count_samples).sum();
+            Ok((series, samples))
         };
-        let mut series = if order.len() <= ROWS_AT_ONCE {
+        let (mut series, mut samples) = if order.len() <= ROWS_AT_ONCE {
             some(order)?
         } else {
             let parts = order.par_chunks(ROWS_AT_ONCE).map(some).collect::<Result<Vec<_>>>()?;
-            parts.into_iter().flatten().collect()
+            let samples = parts.iter().map(|(_, samples)| samples).sum();
+            let mut series = Vec::with_capacity(order.len());
+            parts.into_iter().for_each(|(part, _)| series.extend(part));
+            (series, samples)
         };
         if !self.answer.duplicates.is_empty() {
             series = self.merge_equal(series)?;
+            samples = series.iter().map(count_samples).sum();
         }
-        let samples = self.count_samples(&series)?;
+        self.select.question.quota.samples(samples)?;
         let given = series.len() as u64;
         self.select.question.recorder.update(|explain| {
             explain.series = explain.series.saturating_add(given);
@@ -421,7 +429,8 @@ impl SeriesMaker {
     }
 
     fn chunks(&self, place: Place, row: u32, decoded: &DecodedPages) -> Result<Vec<Chunk>> {
-        let mut chunks = Vec::new();
+        // As many as in eight hours of a minute's samples, two hours each; a guess that spares copies.
+        let mut chunks = Vec::with_capacity(4 * self.columns as usize);
         for column in 0..self.columns {
             let key = self.pages.locate(place.0, column, row);
             let page = key.and_then(|key| Some((self.pages.page(key)?, decoded.get(&key)?)));
@@ -467,22 +476,16 @@ impl SeriesMaker {
         }
         Ok(merged)
     }
+}
 
-    fn count_samples(&self, series: &[Series]) -> Result<u64> {
-        let mut sum = 0_u64;
-        for series in series {
-            let count = match &series.data {
-                SeriesData::Labels => 0,
-                SeriesData::Samples(samples) => samples.len() as u64,
-                SeriesData::Chunks(chunks) => {
-                    let count = |chunk: &Chunk| sample_count(chunk.encoding, &chunk.data).map_or(0, u64::from);
-                    chunks.iter().map(count).sum()
-                }
-            };
-            sum = sum.saturating_add(count);
+/// Samples of a series, as its chunks' headers say.
+fn count_samples(series: &Series) -> u64 {
+    match &series.data {
+        SeriesData::Labels => 0,
+        SeriesData::Samples(samples) => samples.len() as u64,
+        SeriesData::Chunks(chunks) => {
+            chunks.iter().map(|chunk| sample_count(chunk.encoding, &chunk.data).map_or(0, u64::from)).sum()
         }
-        self.select.question.quota.samples(sum)?;
-        Ok(sum)
     }
 }
 

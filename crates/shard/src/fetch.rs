@@ -50,20 +50,6 @@ pub struct ReadPlan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadSlot(FileKind, usize);
 
-impl ReadSlot {
-    /// The file that the range lies in.
-    #[must_use]
-    pub const fn file(self) -> FileKind {
-        self.0
-    }
-
-    /// Which of the file's ranges it is.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.1
-    }
-}
-
 impl ReadPlan {
     /// Adds a range, half-open. Ranges may overlap.
     pub fn add(&mut self, file: FileKind, bytes: Range<u64>) -> ReadSlot {
@@ -104,11 +90,17 @@ impl ReadPlan {
 /// What a [`ReadPlan`] asked for.
 #[derive(Clone, Default, Debug)]
 pub struct ReadBytes {
-    pub(crate) labels: Vec<Bytes>,
-    pub(crate) chunks: Vec<Bytes>,
+    labels: Vec<Bytes>,
+    chunks: Vec<Bytes>,
 }
 
 impl ReadBytes {
+    /// For those who read what was planned in their own way: the bytes of each range of the plan, file by file.
+    #[must_use]
+    pub const fn new(labels: Vec<Bytes>, chunks: Vec<Bytes>) -> Self {
+        Self { labels, chunks }
+    }
+
     /// The bytes of a range of the plan. Empty for a slot of another plan.
     #[must_use]
     pub fn get(&self, slot: ReadSlot) -> Bytes {

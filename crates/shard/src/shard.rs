@@ -288,7 +288,7 @@ impl Shard {
         }
         let of = |kind| fetch::ranges(self.object(kind), plan.ranges(kind), coalescing);
         let (labels, chunks) = futures::future::try_join(of(FileKind::Labels), of(FileKind::Chunks)).await?;
-        Ok(ReadBytes { labels, chunks })
+        Ok(ReadBytes::new(labels, chunks))
     }
 
     /// Reads all rows, in the order of the file.
