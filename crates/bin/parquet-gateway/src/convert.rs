@@ -24,10 +24,20 @@ use crate::{
     number::{bytes, duration_ms, show_bytes, show_count, show_time, time_ms},
 };
 
-/// Each block becomes its own shard set: `<ULID>/<n>.labels.parquet` and `<ULID>/<n>.chunks.parquet`, then the mark
-/// `<ULID>/parquet-converter-mark.json` (and a copy under parquet-markers/), by which a later run knows that the block is
-/// done. Blocks are found by their meta.json; a Prometheus data directory will do. Nothing is written to the source.
+const HELP: &str = "\
+Each block becomes its own shard set: <ULID>/<n>.labels.parquet and <ULID>/<n>.chunks.parquet, then the mark
+<ULID>/parquet-converter-mark.json (and a copy under parquet-markers/), by which a later run knows that the block is
+done. Blocks are found by their meta.json; a Prometheus data directory will do. Nothing is written to the source.
+
+A bucket is given as Thanos' YAML (type, config, prefix; $(NAME) is taken from the environment), or as a directory:
+  parquet-gateway convert --tsdb.storage.prefix /var/lib/prometheus --parquet.storage.prefix /srv/parquet --verify
+
+The exit code is 0 only if all that was asked for is converted. Files are complete before they are visible; a conversion
+that fails or is stopped leaves no mark.";
+
+/// What to convert.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
 pub(crate) struct Args {
     /// Bucket of the TSDB blocks, as Thanos' YAML
     #[arg(long = "tsdb.objstore-config", value_name = "YAML", help_heading = "Buckets")]

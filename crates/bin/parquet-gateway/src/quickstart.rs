@@ -3,58 +3,108 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use jiff::Timestamp;
 use promparquet_testkit::blocks::BlockSpec;
 use snafu::ResultExt;
 
 use crate::{
     Cli, Command,
     bucket::DATA_DIR,
-    console::line,
+    console::{self, line},
     convert,
     error::{Error, GenerateSnafu, OutputSnafu},
-    inspect,
+    inspect, logging, serve,
 };
 
-/// Everything goes into .data/ of the working directory. Nothing outside is written, and no port is opened.
+/// Everything goes into .data/ of the working directory. Nothing outside is written, and only this machine can reach the ports.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A Prometheus data directory whose blocks to convert; it is only read. Without it, a block is made: six hours of a
     /// small Kubernetes cluster
     #[arg(value_name = "DIR")]
     prometheus_data: Option<PathBuf>,
+    /// Port on which Prometheus' HTTP API is served
+    #[arg(long, value_name = "PORT", default_value = "9000")]
+    port: u16,
+    /// Port of metrics, health and state
+    #[arg(long, value_name = "PORT", default_value = "6060")]
+    internal_port: u16,
+    /// End after the conversion
+    #[arg(long)]
+    no_serve: bool,
 }
 
 const SERIES: u64 = 10_000;
 const HOURS: i64 = 6;
+/// Where the shards go, under `.data/`.
+const PARQUET: &str = "quickstart-parquet";
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
+    let stop = console::stop_signal();
     let blocks = match args.prometheus_data {
         Some(dir) => dir,
         None => make_block().await?,
     };
     let blocks = std::path::absolute(&blocks).unwrap_or(blocks);
-    let (from, to) = (blocks.display().to_string(), "quickstart-parquet");
-    line(&format!("converting {from} into {DATA_DIR}/{to}, and verifying every sample"));
-    let command =
-        ["parquet-gateway", "convert", "--tsdb.storage.prefix", &from, "--parquet.storage.prefix", to, "--verify"];
-    if let Ok(Cli { command: Command::Convert(args) }) = Cli::try_parse_from(command) {
+    let from = blocks.display().to_string();
+    line(&format!("converting {from} into {DATA_DIR}/{PARQUET}, and verifying every sample"));
+    if let Ok(Command::Convert(args)) =
+        parsed(&["convert", "--tsdb.storage.prefix", &from, "--parquet.storage.prefix", PARQUET, "--verify"])
+    {
         convert::run(*args).await?;
     }
-    let parquet = Path::new(DATA_DIR).join(to);
+    let parquet = Path::new(DATA_DIR).join(PARQUET);
     let Some(name) = first_shard_set(&parquet)? else { return Ok(()) };
-    let target = parquet.join(name);
-    let shown = target.display().to_string();
-    if let Ok(Cli { command: Command::Inspect(args) }) =
-        Cli::try_parse_from(["parquet-gateway", "inspect", "--top", "8", &shown])
-    {
+    let shown = parquet.join(name).display().to_string();
+    if let Ok(Command::Inspect(args)) = parsed(&["inspect", "--top", "8", &shown]) {
         inspect::run(args).await?;
     }
     line(&format!(
-        "\nnext:\n  parquet-gateway select --in {shown} '{{job=~\".+\"}}' | head\n  parquet-gateway explain --in {shown} \
-         '{{job=~\".+\"}}'\n  parquet-gateway inspect {shown}\n  parquet-gateway export tsdb --parquet.storage.prefix {to} --name {} \
-         --output {DATA_DIR}/back",
-        target.file_name().unwrap_or_default().display()
+        "\nfrom the command line:\n  parquet-gateway select --in {shown} '{{job=~\".+\"}}' | head\n  parquet-gateway explain \
+         --in {shown} '{{job=~\".+\"}}'\n  parquet-gateway inspect {shown}"
     ));
+    if args.no_serve { Ok(()) } else { serve(args.port, args.internal_port, stop).await }
+}
+
+/// A command as if it had been typed.
+fn parsed(args: &[&str]) -> Result<Command, clap::Error> {
+    Ok(Cli::try_parse_from(std::iter::once("parquet-gateway").chain(args.iter().copied()))?.command)
+}
+
+/// Serves what was converted to this machine only.
+async fn serve(port: u16, internal_port: u16, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    let (port, internal_port) = (port.to_string(), internal_port.to_string());
+    let Ok(Command::Serve(args)) = parsed(&[
+        "serve",
+        "--storage.prefix",
+        PARQUET,
+        "--http.address",
+        "127.0.0.1",
+        "--http.prometheus.port",
+        &port,
+        "--http.internal.port",
+        &internal_port,
+        "--logger.level",
+        "WARN",
+    ]) else {
+        return Ok(());
+    };
+    logging::start(args.level());
+    let serve::Started { server, gateway, .. } = serve::start(&args).await?;
+    gateway.catalog().sync(Timestamp::now().as_millisecond()).await?;
+    // A while before the end, when all series still have samples.
+    let end = gateway.catalog().snapshot().times().map_or(0, |(_, last)| last / 1000 - 600);
+    let api = format!("http://{}/api/v1", server.prometheus_address());
+    line(&format!(
+        "\nserving PromQL at {api}, for Grafana as a Prometheus data source, too; try:\n  \
+         curl -s '{api}/query?time={end}' --data-urlencode 'query=count by (job) ({{job!=\"\"}})'\n  \
+         curl -s '{api}/query?time={end}' --data-urlencode 'query=topk(5, count by (__name__) ({{__name__!=\"\"}}))'\n  \
+         curl -s '{api}/query_range?start={}&end={end}&step=5m' --data-urlencode 'query=count({{__name__!=\"\"}})'\n\
+         what is served: http://{}/\nCtrl-C ends it.",
+        end - 3600,
+        server.internal_address()
+    ));
+    server.run(stop).await;
     Ok(())
 }
 

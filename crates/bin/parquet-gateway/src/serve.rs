@@ -196,13 +196,14 @@ fn label(text: &str) -> Result<(String, String), String> {
 /// What runs, for those who start it.
 pub(crate) struct Started {
     pub(crate) server: Server,
+    pub(crate) gateway: Gateway,
     pub(crate) bucket: Bucket,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     logging::start(args.level);
     let stop = console::stop_signal();
-    let Started { server, bucket } = start(&args).await?;
+    let Started { server, bucket, .. } = start(&args).await?;
     tracing::info!(
         bucket = %bucket,
         prometheus = %server.prometheus_address(),
@@ -266,7 +267,14 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.prometheus_grace = ports.prometheus_grace;
     options.internal_grace = ports.internal_grace;
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
-    Ok(Started { server: Server::bind(gateway, options).await?, bucket })
+    Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket })
+}
+
+impl Args {
+    /// From which level on there are logs.
+    pub(crate) const fn level(&self) -> Level {
+        self.level
+    }
 }
 
 impl BucketArgs {

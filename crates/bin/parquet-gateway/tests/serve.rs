@@ -1,0 +1,204 @@
+//! `serve` and `quickstart` as processes: ports, queries, signals, mistakes.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use promparquet_testkit::blocks::BlockSpec;
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_parquet-gateway");
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    Command::new(BINARY).args(args).current_dir(dir).output().unwrap()
+}
+
+/// A directory with a small block, converted into `.data/parquet`.
+fn with_shards() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    BlockSpec::small().series_count(80).duration_ms(1_800_000).write(dir.path().join(".data/tsdb")).unwrap();
+    let done = run(dir.path(), &["convert", "--tsdb.storage.prefix", "tsdb", "--parquet.storage.prefix", "parquet"]);
+    assert!(done.status.success());
+    dir
+}
+
+/// A server that is killed if the test ends first.
+struct Served {
+    child: Child,
+    logs: BufReader<ChildStdout>,
+    api: SocketAddr,
+    internal: SocketAddr,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(dir: &Path, more: &[&str]) -> Served {
+    let args = ["serve", "--http.address", "127.0.0.1", "--http.prometheus.port", "0", "--http.internal.port", "0"];
+    let mut child = Command::new(BINARY)
+        .args(args)
+        .args(more)
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut logs = BufReader::new(child.stdout.take().unwrap());
+    let log = next_log(&mut logs);
+    assert_eq!(log["message"], "serving", "{log}");
+    let address = |name: &str| log[name].as_str().unwrap().parse().unwrap();
+    let served = Served { child, logs, api: address("prometheus"), internal: address("internal") };
+    let started = Instant::now();
+    while get(served.internal, "/-/ready").0 != 200 {
+        assert!(started.elapsed() < Duration::from_secs(20), "not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    served
+}
+
+fn next_log(logs: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    logs.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+/// Status and body, of an answer that is not chunked or of chunked JSON whose chunks are small.
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    // HTTP 1.0 knows no chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+fn json(address: SocketAddr, path: &str) -> Value {
+    let (status, body) = get(address, path);
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn serves_until_it_is_told_to_stop() {
+    let dir = with_shards();
+    for (prefix, name) in [("--storage.prefix", "-TERM"), ("--parquet.storage.prefix", "-INT")] {
+        let mut served = serve(dir.path(), &[prefix, "parquet", "--query.external-label", "cluster=eu"]);
+        let tsdb = json(served.api, "/api/v1/status/tsdb");
+        assert!(tsdb["data"]["headStats"]["numSeries"].as_u64().unwrap() >= 80, "{tsdb}");
+        let end = tsdb["data"]["headStats"]["maxTime"].as_i64().unwrap() / 1000 - 60;
+        let query = "count({__name__!=%22%22,cluster=%22eu%22})";
+        let answer = json(served.api, &format!("/api/v1/query?query={query}&time={end}"));
+        let count: f64 = answer["data"]["result"][0]["value"][1].as_str().unwrap().parse().unwrap();
+        assert!(count >= 40.0, "{answer}");
+        assert_eq!(json(served.api, "/api/v1/label/cluster/values")["data"], serde_json::json!(["eu"]));
+        let flags = json(served.api, "/api/v1/status/flags");
+        assert_eq!(flags["data"]["query.external-label"], "cluster=eu");
+        assert!(get(served.internal, "/metrics").1.contains("http_requests_total"));
+
+        signal(&served.child, name);
+        let status = served.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        let mut rest = String::new();
+        served.logs.read_to_string(&mut rest).unwrap();
+        // Every line is JSON.
+        let logs: Vec<Value> = rest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(logs.last().unwrap()["message"], "stopped");
+    }
+}
+
+#[test]
+fn slow_queries_are_logged() {
+    let dir = with_shards();
+    let mut served = serve(dir.path(), &["--storage.prefix", "parquet", "--query.slow-log-threshold", "1ms"]);
+    let query = "max_over_time((count({__name__!=%22%22}))[20m:10ms])&start=1735690000&end=1735691000&step=20s";
+    assert_eq!(get(served.api, &format!("/api/v1/query_range?query={query}")).0, 200);
+    let log = loop {
+        let log = next_log(&mut served.logs);
+        if log["message"] == "slow query" {
+            break log;
+        }
+    };
+    assert_eq!(log["level"], "WARN");
+    assert!(log["query"].as_str().unwrap().starts_with("max_over_time"), "{log}");
+    assert!(
+        log["seconds"].as_f64().unwrap() > 0.0 && log["series_read"].is_u64() && log["explain"].is_string(),
+        "{log}"
+    );
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join(".data/x")).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let bad_yaml = ["--parquet.objstore-config", "type: S3\nconfig: {bucket: [}"];
+    let secret = ["--parquet.objstore-config", "type: S3\nconfig: {bucket: b, endpoint: e, secret_keys: hush}"];
+    for (args, expected) in [
+        (vec![], "--parquet.objstore-config"),
+        (bad_yaml.to_vec(), "bucket configuration"),
+        (secret.to_vec(), "secret_keys"),
+        (
+            vec!["--storage.prefix", "x", "--http.address", "127.0.0.1", "--http.prometheus.port", &port],
+            "--http.prometheus.port",
+        ),
+        (vec!["--storage.prefix", "x", "--query.external-label", "nonsense"], "name=value"),
+        (vec!["--storage.prefix", "x", "--web.cors.origin", "("], "--web.cors.origin"),
+        (vec!["--storage.prefix", "x", "--query.timeout", "soon"], "--query.timeout"),
+        (vec!["--storage.prefix", "x", "--logger.level", "LOUD"], "--logger.level"),
+    ] {
+        let mut command = vec!["serve", "--http.internal.port", "0"];
+        command.extend(&args);
+        let output = run(dir.path(), &command);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(expected), "{args:?}: {text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+#[test]
+fn quickstart_converts_and_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    BlockSpec::small().series_count(80).duration_ms(3_600_000).write(dir.path().join("prometheus")).unwrap();
+    let mut child = Command::new(BINARY)
+        .args(["quickstart", "prometheus", "--port", "0", "--internal-port", "0"])
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let curls: Vec<String> = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .take_while(|line| !line.contains("Ctrl-C"))
+        .filter(|line| line.trim_start().starts_with("curl"))
+        .collect();
+    assert_eq!(curls.len(), 3, "{curls:?}");
+    for curl in curls {
+        let (url, query) = curl.split_once("' --data-urlencode 'query=").unwrap();
+        let (address, path) = url.split_once("http://").unwrap().1.split_once('/').unwrap();
+        let query = query.trim_end_matches('\'').replace(' ', "%20").replace('"', "%22").replace('+', "%2B");
+        let answer = json(address.parse().unwrap(), &format!("/{path}&query={query}"));
+        assert!(!answer["data"]["result"].as_array().unwrap().is_empty(), "{curl}: {answer}");
+    }
+    signal(&child, "-TERM");
+    assert!(child.wait().unwrap().success());
+
+    let output = run(dir.path(), &["quickstart", "prometheus", "--no-serve"]);
+    assert!(output.status.success());
+}
