@@ -17,6 +17,8 @@ BLOCKGEN = os.path.join(TARGET, "release", "blockgen")
 FLOOR = os.path.join(TARGET, "release", "zstd_floor")
 SELECT = os.path.join(TARGET, "release", "select")
 QUERIES = os.path.join("benches", "select.json")
+PROMQL = os.path.join(TARGET, "release", "promql")
+PROMQL_QUERIES = os.path.join("benches", "promql.json")
 GO = os.path.join(TARGET, "interop", "bin", "format")
 
 
@@ -214,6 +216,92 @@ def print_select(results, aims, open_aim):
     print("\n" + "\n".join(memory))
 
 
+# The Parquet files are ours on all sides.
+PROMQL_SIDES = {
+    "ours": None, "prometheus": ("prometheus", True), "thanos": ("thanos", True),
+    "prometheus/tsdb": ("prometheus", False), "thanos/tsdb": ("thanos", False),
+}
+
+
+def promql_command(side, shards, block, extra):
+    with open(os.path.join(block, "meta.json")) as text:
+        meta = json.load(text)
+    common = ["--queries", os.path.abspath(PROMQL_QUERIES), "--mint", str(meta["minTime"]), "--maxt", str(meta["maxTime"]),
+              "--step", "60s"] + extra
+    count = len([f for f in os.listdir(os.path.join(shards, meta["ulid"])) if f.endswith(".labels.parquet")])
+    parquet = ["--dir", shards, "--name", meta["ulid"], "--shards", str(count)]
+    if side == "ours":
+        return [os.path.abspath(PROMQL)] + parquet + common
+    engine, of_parquet = PROMQL_SIDES[side]
+    store = parquet if of_parquet else ["--tsdb", os.path.abspath(block)]
+    return [os.path.abspath(GO), "promql", "--engine", engine] + store + common
+
+
+def check_promql(answers):
+    """Exits unless all sides answer the same: exactly but for the finite values."""
+    first = answers[0][1]
+    for side, answer in answers[1:]:
+        same = all(answer[key] == first[key] for key in ("series", "samples", "checksum"))
+        if not same or abs(answer["sum"] - first["sum"]) > 1e-9 * first["scale"]:
+            sys.exit(f"{answer['name']}: {answers[0][0]} and {side} answer differently:\n{first}\n{answer}")
+
+
+def compare_promql(args):
+    with open(PROMQL_QUERIES) as text:
+        targets = json.load(text)["targets_ms"]
+    extra = ["--budget", args.budget] + (["--only", args.only] if args.only else [])
+    results = []
+    for block in args.block or [preset(name) for name in ("medium", "day")]:
+        shards = tempfile.mkdtemp(prefix="compare-")
+        try:
+            run(rust(block, shards, os.cpu_count()))
+            runs = {side: [] for side in PROMQL_SIDES}
+            for _ in range(args.rounds):
+                for side in PROMQL_SIDES:
+                    _, output = run(promql_command(side, shards, block, extra))
+                    runs[side].append(json.loads(output)["queries"])
+        finally:
+            shutil.rmtree(shards)
+        queries = []
+        for i, first in enumerate(runs["ours"][0]):
+            check_promql([(side, of[i]) for side, rounds in runs.items() for of in rounds])
+            costs = {side: middle([{k: of[i][k] for k in ("ms", "least_ms", "cpu_ms", "rss_mib")} for of in rounds])
+                     for side, rounds in runs.items()}
+            queries.append({k: first[k] for k in ("name", "series", "samples")} | costs)
+        name = os.path.basename(os.path.dirname(os.path.abspath(block)))
+        results.append({"block": block, "rounds": args.rounds, "queries": queries, "target_ms": targets.get(name)})
+    if args.json:
+        print(json.dumps(results, indent=2))
+        return
+    for r in results:
+        print_promql(r)
+
+
+def print_promql(r):
+    others = [side for side in PROMQL_SIDES if side != "ours"]
+    print(f"\nBlock {os.path.basename(os.path.dirname(os.path.abspath(r['block'])))}, {r['rounds']} rounds. Ours: median ms, shortest, "
+          "processor time, peak RSS in MiB. Others: median ms, processor time, MiB; and how many times ours (median, processor time).\n")
+    print("| Query | Series | Samples | Ours | " + " | ".join(f"{side} | / ours" for side in others) + " |")
+    print("|---|---|---|---|" + "---|---|" * len(others))
+    sums = {side: {k: sum(q[side][k] for q in r["queries"]) for k in ("ms", "least_ms", "cpu_ms")} for side in PROMQL_SIDES}
+    sums = {side: {**of, "rss_mib": max(q[side]["rss_mib"] for q in r["queries"])} for side, of in sums.items()}
+    for row in r["queries"] + [{"name": "**all** (MiB: the most)", "series": "", "samples": "", **sums}]:
+        ours = row["ours"]
+        cells = [row["name"], row["series"], row["samples"],
+                 f"{ours['ms']:.1f}, {ours['least_ms']:.1f}, {ours['cpu_ms']:.1f}, {ours['rss_mib']:.0f}"]
+        for side in others:
+            of = row[side]
+            cells += [f"{of['ms']:.1f}, {of['cpu_ms']:.1f}, {of['rss_mib']:.0f}",
+                      f"{of['ms'] / ours['ms']:.1f}×, {of['cpu_ms'] / ours['cpu_ms']:.1f}×"]
+        print("| " + " | ".join(map(str, cells)) + " |")
+    slower = {store: [q["name"] for q in r["queries"] if any(q[s]["cpu_ms"] < q["ours"]["cpu_ms"] for s in others if s.endswith("/tsdb") == mapped)]
+              for store, mapped in (("Parquet", False), ("the mapped block", True))}
+    by_cpu, by_ms = (min(sums[side][key] / sums["ours"][key] for side in ("prometheus", "thanos")) for key in ("cpu_ms", "ms"))
+    print(f"\nIn sum on Parquet at least {by_ms:.1f}× faster by the clock, {by_cpu:.1f}× by processor time (target: 5×). "
+          + "".join(f"Slower than an engine on {store} by processor time: {', '.join(names) or 'none'}. " for store, names in slower.items()) +
+          f"Sum {sums['ours']['ms']:.0f} ms, of the shortest {sums['ours']['least_ms']:.0f} ms (target: {r['target_ms'] or 'none'}).")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="compare.sh", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -232,6 +320,13 @@ def main():
     select.add_argument("--convert", nargs=argparse.REMAINDER, default=[], help="further options of the converter")
     select.add_argument("--json", action="store_true")
     select.set_defaults(run=compare_select)
+    promql = commands.add_parser("promql", help="PromQL over Parquet; the queries are in promql.json")
+    promql.add_argument("--block", action="append", help="a TSDB block; repeatable. Targets are those of the name of its parent directory")
+    promql.add_argument("--rounds", type=int, default=5)
+    promql.add_argument("--budget", default="500ms", help="time to spend on repetitions of a query in a round")
+    promql.add_argument("--only", help="only the query of this name")
+    promql.add_argument("--json", action="store_true")
+    promql.set_defaults(run=compare_promql)
     args = parser.parse_args()
     args.run(args)
 

@@ -12,6 +12,7 @@ use futures::future::try_join_all;
 use object_store::local::LocalFileSystem;
 use prometheus_model::TimeRange;
 use promparquet_benches::{
+    process::{Times, ms, repeat},
     selects::{Answer, Query, QueryFile, Result, sum_up},
     traffic::{Far, Traffic},
 };
@@ -176,46 +177,4 @@ fn same(query: &Query, answers: &[Answer]) -> Result<Answer> {
         Some(other) => Err(format!("{}: two runs answer differently: {first} and {other}", query.name).into()),
         None => Ok(first),
     }
-}
-
-/// Milliseconds of one repetition.
-#[derive(Serialize, Clone, Copy)]
-struct Times {
-    /// The median.
-    ms: f64,
-    /// The shortest: what is left where others use the processors too.
-    least_ms: f64,
-    /// Processor time of all threads, on average.
-    cpu_ms: f64,
-}
-
-/// Runs `f` once to warm up, then until the budget is spent (at least 3 times, at most 100).
-async fn repeat(budget: Duration, mut f: impl AsyncFnMut() -> Result<()>) -> Result<Times> {
-    f().await?;
-    let (mut times, mut spent, cpu) = (Vec::new(), Duration::ZERO, cpu_ms()?);
-    while times.len() < 3 || (spent < budget && times.len() < 100) {
-        let begin = Instant::now();
-        f().await?;
-        times.push(begin.elapsed());
-        spent += begin.elapsed();
-    }
-    let cpu_ms = (cpu_ms()? - cpu) / times.len() as f64;
-    times.sort_unstable();
-    let of = |i: usize| times.get(i).copied().map_or(0.0, ms);
-    Ok(Times { ms: of(times.len() / 2), least_ms: of(0), cpu_ms })
-}
-
-/// Processor time that the threads of this process have used, from Linux's scheduler.
-fn cpu_ms() -> Result<f64> {
-    let mut nanoseconds = 0_u64;
-    for thread in std::fs::read_dir("/proc/self/task")? {
-        // A thread may have ended meanwhile.
-        let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-        nanoseconds += text.split(' ').next().unwrap_or_default().parse().unwrap_or(0);
-    }
-    Ok(nanoseconds as f64 / 1e6)
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -17,6 +17,7 @@ commands:
   inspect  check the physical layout of every shard file, byte by byte where the format says so
   convert  run the reference converter on a block and print what it cost as one JSON line
   select   run queries through the reference reader, or on a TSDB block, and print what they cost as one JSON line
+  promql   evaluate PromQL with Prometheus' engine or Thanos', and print what it cost as one JSON line
 
 'format <command> -h' lists the flags of a command. Exit code: 0 all is well, 1 a mismatch, 2 wrong usage.
 `
@@ -44,6 +45,8 @@ func main() {
 		err = convertCommand(args)
 	case "select":
 		err = selectCommand(args)
+	case "promql":
+		err = promqlCommand(args)
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 		return
