@@ -11,7 +11,7 @@
 //! copies and may panic on hostile pages.
 
 use bytes::Bytes;
-use parquet::basic::CompressionCodec;
+use parquet::basic::{CompressionCodec, Encoding, PageType};
 
 use crate::{
     delta,
@@ -21,16 +21,16 @@ use crate::{
     values::{Dictionary, ValuePage},
 };
 
-const DATA_PAGE: i32 = 0;
-const DICTIONARY_PAGE: i32 = 2;
-const DATA_PAGE_V2: i32 = 3;
+const DATA_PAGE: i32 = PageType::DATA_PAGE as i32;
+const DICTIONARY_PAGE: i32 = PageType::DICTIONARY_PAGE as i32;
+const DATA_PAGE_V2: i32 = PageType::DATA_PAGE_V2 as i32;
 
-const PLAIN: i32 = 0;
-const PLAIN_DICTIONARY: i32 = 2;
-const RLE: i32 = 3;
-const DELTA_LENGTH_BYTE_ARRAY: i32 = 6;
-const DELTA_BYTE_ARRAY: i32 = 7;
-const RLE_DICTIONARY: i32 = 8;
+const PLAIN: i32 = Encoding::PLAIN as i32;
+const PLAIN_DICTIONARY: i32 = Encoding::PLAIN_DICTIONARY as i32;
+const RLE: i32 = Encoding::RLE as i32;
+const DELTA_LENGTH_BYTE_ARRAY: i32 = Encoding::DELTA_LENGTH_BYTE_ARRAY as i32;
+const DELTA_BYTE_ARRAY: i32 = Encoding::DELTA_BYTE_ARRAY as i32;
+const RLE_DICTIONARY: i32 = Encoding::RLE_DICTIONARY as i32;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Header {

@@ -3,7 +3,7 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
-use prometheus_model::TimeRange;
+use prometheus_model::{Labels, TimeRange};
 use prometheus_queryable::{
     Error, ErrorKind, LabelHints, LabelStrings, Matcher, Querier, Queryable, Result, SelectHints, Series, SeriesSet,
 };
@@ -11,7 +11,7 @@ use prometheus_tsdb_block::{BlockFiles, BlockReader, ReadOptions};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::{
-    error::{Lost, of_block},
+    error::{Lost, corrupt, of_block},
     names::{label_names, label_values},
     options::BlockQueryOptions,
     postings::{Candidates, Costs, candidates},
@@ -25,7 +25,7 @@ use crate::{
 /// two windows of series with their chunks.
 ///
 /// Deleted samples are left out. Names and values of labels are those of the whole block, also of deleted series.
-/// Projections are ignored. Blocks that Thanos downsampled are refused when their chunks are read.
+/// Projections are ignored. External labels are not added, see [`external_labels`](Self::external_labels). Blocks that Thanos downsampled are refused when their chunks are read.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -95,6 +95,16 @@ impl BlockQueryable {
     #[must_use]
     pub fn block(&self) -> &Arc<BlockReader> {
         &self.block
+    }
+
+    /// Labels that Thanos' `meta.json` gives to all series of the block; the series here do not have them. A store around
+    /// this one adds them, such as `ExternalLabelsQueryable` of the catalog, which shards have in common with blocks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if they are no label set.
+    pub fn external_labels(&self) -> Result<Labels> {
+        let labels = Labels::from_pairs(self.block.meta().external_labels());
+        labels.map_err(|e| corrupt(self.block.files().location(), "external labels in meta.json", e.to_string()))
     }
 
     async fn blocking<T: Send + 'static>(

@@ -55,6 +55,30 @@ async fn conforms_at_any_costs() {
     }
 }
 
+#[tokio::test]
+async fn external_labels_are_told() {
+    let series =
+        [(labels(&[("__name__", "up")]), vec![Sample { timestamp: 1, start_timestamp: 0, value: Value::Float(1.0) }])];
+    let parent = tempfile::tempdir().unwrap();
+    let ulid = Ulid::from_parts(1, 2);
+    write_block(parent.path(), ulid, &series).unwrap();
+    let dir = parent.path().join(ulid.to_string());
+    let open =
+        async || BlockQueryable::open(Arc::new(LocalBlock::open(&dir).unwrap())).await.unwrap().external_labels();
+    assert!(open().await.unwrap().is_empty());
+    let meta = std::fs::read_to_string(dir.join("meta.json")).unwrap();
+    let write = |labels: &str| {
+        let thanos = format!(r#"{{"thanos":{{"labels":{labels}}},"#);
+        std::fs::write(dir.join("meta.json"), meta.replacen('{', &thanos, 1)).unwrap();
+    };
+    write(r#"{"replica":"b","cluster":"a","none":""}"#);
+    assert_eq!(open().await.unwrap(), labels(&[("cluster", "a"), ("replica", "b")]));
+    write(r#"{"":"a"}"#);
+    let error = open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("external labels"), "{error}");
+}
+
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied()).unwrap()
 }
