@@ -61,6 +61,11 @@ pub(crate) fn timestamp(out: &mut impl Write, t: TimestampMs) -> io::Result<()> 
     }
 }
 
+/// Seconds without zeros at their end.
+pub(crate) fn short_seconds(t: TimestampMs) -> f64 {
+    t as f64 / 1000.0
+}
+
 /// A float in quotes, since JSON has neither infinity nor NaN.
 pub(crate) fn float(out: &mut impl Write, value: f64) -> io::Result<()> {
     const EXACT: f64 = (1_u64 << 53) as f64;

@@ -172,9 +172,8 @@ fn write_stats(out: &mut impl Write, stats: &QueryStats, times: QueryTimes) -> s
         out.write_all(b"\"totalQueryableSamplesPerStep\":")?;
         let steps = (0_i64..).zip(&stats.samples_per_step);
         json::list(out, steps, |out, (step_index, samples)| {
-            out.write_all(b"[")?;
-            json::timestamp(out, start.saturating_add(step.saturating_mul(step_index)))?;
-            write!(out, ",{samples}]")
+            let t = start.saturating_add(step.saturating_mul(step_index));
+            write!(out, "[{},{samples}]", json::short_seconds(t))
         })?;
         out.write_all(b",")?;
     }

@@ -4,23 +4,23 @@ use std::io::{self, Write};
 
 use prometheus_promql::{InstantSeries, PointValue, QueryValue, RangeSeries};
 
-use super::{float, histogram::histogram, labels, list, string, timestamp};
+use super::{float, histogram::histogram, labels, list, short_seconds, string, timestamp};
 
 /// `"resultType":"…","result":…`
 pub(crate) fn query_value(out: &mut impl Write, value: &QueryValue) -> io::Result<()> {
     write!(out, r#""resultType":"{}","result":"#, value.value_type().as_str())?;
     match value {
+        // Prometheus writes these two in another way than samples.
+        QueryValue::Scalar { timestamp: t, value } if value.is_finite() => {
+            write!(out, "[{},\"{value}\"]", short_seconds(*t))
+        }
         QueryValue::Scalar { timestamp: t, value } => {
-            out.write_all(b"[")?;
-            timestamp(out, *t)?;
-            out.write_all(b",")?;
+            write!(out, "[{},", short_seconds(*t))?;
             float(out, *value)?;
             out.write_all(b"]")
         }
         QueryValue::String { timestamp: t, value } => {
-            out.write_all(b"[")?;
-            timestamp(out, *t)?;
-            out.write_all(b",")?;
+            write!(out, "[{},", short_seconds(*t))?;
             string(out, value)?;
             out.write_all(b"]")
         }

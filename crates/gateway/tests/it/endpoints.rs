@@ -49,8 +49,12 @@ async fn instant_queries() {
         json!([[t(1), "1"], [t(2), "2"]])
     );
     // Times have as many digits as they need.
-    let answer = get(served.api, "/api/v1/query", &[("query", "1"), ("time", "1700000000.5")]).await;
-    assert!(answer.text().contains("[1700000000.500,\"1\"]"), "{}", answer.text());
+    for (query, text) in
+        [("1e30", "[1700000000.5,\"1000000000000000000000000000000\"]"), ("vector(1e30)", "[1700000000.500,\"1e+30\"]")]
+    {
+        let answer = get(served.api, "/api/v1/query", &[("query", query), ("time", "1700000000.5")]).await;
+        assert!(answer.text().contains(text), "{}", answer.text());
+    }
     let answer = get(served.api, "/api/v1/query", &[("query", "time()"), ("time", "2023-11-14T22:13:20Z")]).await;
     assert_eq!(answer.data()["result"][1], "1700000000");
 }
