@@ -18,6 +18,9 @@ usage: run.sh build                                          build the judges
        run.sh tsdb <argument>...                             the block maker and comparer as it is
        run.sh regex                                          make testdata/regex and the crate re2's tables anew
        run.sh promql [<argument>...]                         make testdata/promql-parser and testdata/histograms anew; or the program as it is
+       run.sh promqltest [<script or directory>...]         scripts of PromQL with Prometheus' engine; testdata/promqltest by default
+       run.sh promqltest-fill <script>...                    write Prometheus' answers below evaluations that expect nothing
+       run.sh promqltest-random <dir> <seed> <count>         scripts at random, with Prometheus' answers
        run.sh selftest                                       the judges' own tests, on good and on damaged files
 
 Several blocks are merged by sample; the first given wins where they differ. Flags after -- go to verify. The
@@ -46,6 +49,22 @@ promql() {
     set -- corpus -out "$root/testdata/promql-parser" -scripts "${PROMPARQUET_SHARED:-$root/../shared}/acceptance/promqltest"
   fi
   (cd "$here/promql" && go vet ./... && go run . "$@")
+}
+
+# One of the tests in promqltest, because Prometheus runs scripts in tests only. The rest are environment variables.
+promqltest() {
+  local test=$1
+  shift
+  (cd "$here/promqltest" && go vet ./... && env "$@" go test -count=1 -run "^$test\$" .) && echo "PASS promqltest $test"
+}
+
+# joined prints absolute paths with colons between them.
+joined() {
+  local path list=""
+  for path in "$@"; do
+    list+=${list:+:}$(realpath "$path")
+  done
+  echo "$list"
 }
 
 # python_bin prints a Python that has the pinned packages; it makes a virtual environment if there is none yet.
@@ -142,6 +161,19 @@ case $command in
   format | tsdb) build && "$out/bin/$command" "$@" ;;
   regex) regex && echo "PASS regex" ;;
   promql) promql "$@" ;;
+  promqltest)
+    (($# >= 1)) || set -- "$root/testdata/promqltest"
+    promqltest TestScripts PROMQL_SCRIPTS="$(joined "$@")"
+    ;;
+  promqltest-fill)
+    (($# >= 1)) || { usage >&2; exit 2; }
+    promqltest TestFill PROMQL_FILL="$(joined "$@")"
+    ;;
+  promqltest-random)
+    (($# == 3)) || { usage >&2; exit 2; }
+    mkdir -p "$1"
+    promqltest TestRandom PROMQL_RANDOM="$(joined "$1")" PROMQL_SEED="$2" PROMQL_COUNT="$3"
+    ;;
   selftest) selftest ;;
   help | -h | --help) usage ;;
   *) usage >&2; exit 2 ;;

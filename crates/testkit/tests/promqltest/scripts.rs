@@ -10,6 +10,18 @@ pub(crate) const FILES: usize = 21;
 /// Evaluations in all of them.
 pub(crate) const EVALUATIONS: usize = 2214;
 
+/// Whether only some scripts are to be run: those whose name contains `PROMQLTEST_ONLY`.
+pub(crate) fn are_chosen() -> bool {
+    std::env::var_os("PROMQLTEST_ONLY").is_some()
+}
+
+/// Our own: `testdata/promqltest`, or the directory that `PROMQLTEST_DIR` names.
+pub(crate) fn own() -> Vec<(String, Script)> {
+    let dir = std::env::var_os("PROMQLTEST_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/promqltest"), PathBuf::from);
+    of_directory(&dir)
+}
+
 /// The scripts of a directory by name, as they are to be run.
 pub(crate) fn of_directory(dir: &Path) -> Vec<(String, Script)> {
     let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
