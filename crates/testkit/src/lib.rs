@@ -2,7 +2,6 @@
 
 pub mod blocks;
 pub mod checksum;
-pub mod differential;
 pub mod expected;
 pub mod promqltest;
 pub mod stores;

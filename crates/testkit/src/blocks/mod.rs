@@ -23,9 +23,6 @@ mod world;
 mod write;
 
 pub use canonical::canonical;
-pub(crate) use native::Native;
-pub(crate) use rng::{Rng, mix2, mix_text};
-pub(crate) use values::NativeKind;
 pub use error::{Error, ErrorKind, Result};
 pub use inventory::SeriesIter;
 pub use spec::{BlockSpec, FloatEncoding};
