@@ -22,8 +22,8 @@ const (
 	histogramCases = 12000
 )
 
-// bits is a float by its bits. NaNs are one, but for stale markers.
-func bits(f float64) string {
+// floatBits is a float by its bits. NaNs are one, but for stale markers.
+func floatBits(f float64) string {
 	if math.IsNaN(f) && !value.IsStaleNaN(f) {
 		return "NaN"
 	}
@@ -33,7 +33,7 @@ func bits(f float64) string {
 func allBits(fs []float64) []string {
 	out := make([]string, len(fs))
 	for i, f := range fs {
-		out[i] = bits(f)
+		out[i] = floatBits(f)
 	}
 	return out
 }
@@ -49,7 +49,7 @@ func spanPairs(spans []histogram.Span) [][2]int64 {
 // wire is hint, schema, zero threshold, zero count, count, sum, positive spans and buckets, negative ones, custom values.
 func wire(h *histogram.FloatHistogram) []any {
 	return []any{
-		int(h.CounterResetHint), h.Schema, bits(h.ZeroThreshold), bits(h.ZeroCount), bits(h.Count), bits(h.Sum),
+		int(h.CounterResetHint), h.Schema, floatBits(h.ZeroThreshold), floatBits(h.ZeroCount), floatBits(h.Count), floatBits(h.Sum),
 		spanPairs(h.PositiveSpans), allBits(h.PositiveBuckets), spanPairs(h.NegativeSpans), allBits(h.NegativeBuckets),
 		allBits(h.CustomValues),
 	}
@@ -57,7 +57,7 @@ func wire(h *histogram.FloatHistogram) []any {
 
 func wireInt(h *histogram.Histogram) []any {
 	return []any{
-		int(h.CounterResetHint), h.Schema, bits(h.ZeroThreshold), h.ZeroCount, h.Count, bits(h.Sum),
+		int(h.CounterResetHint), h.Schema, floatBits(h.ZeroThreshold), h.ZeroCount, h.Count, floatBits(h.Sum),
 		spanPairs(h.PositiveSpans), h.PositiveBuckets, spanPairs(h.NegativeSpans), h.NegativeBuckets,
 		allBits(h.CustomValues),
 	}
@@ -67,7 +67,7 @@ func wireBuckets(it histogram.BucketIterator[float64]) [][]any {
 	out := [][]any{}
 	for it.Next() {
 		b := it.At()
-		out = append(out, []any{bits(b.Lower), bits(b.Upper), b.LowerInclusive, b.UpperInclusive, bits(b.Count)})
+		out = append(out, []any{floatBits(b.Lower), floatBits(b.Upper), b.LowerInclusive, b.UpperInclusive, floatBits(b.Count)})
 	}
 	return out
 }
@@ -323,7 +323,7 @@ func (r histograms) classic() promql.Buckets {
 func wireClassic(bs promql.Buckets) [][2]string {
 	out := make([][2]string, len(bs))
 	for i, b := range bs {
-		out[i] = [2]string{bits(b.UpperBound), bits(b.Count)}
+		out[i] = [2]string{floatBits(b.UpperBound), floatBits(b.Count)}
 	}
 	return out
 }
@@ -362,9 +362,9 @@ func (r histograms) nextCase() histogramCase {
 	case "mul", "div":
 		in, f := wire(h), r.count()
 		if op == "mul" {
-			return histogramCase{op, []any{in, bits(f)}, []any{wire(h.Mul(f))}}
+			return histogramCase{op, []any{in, floatBits(f)}, []any{wire(h.Mul(f))}}
 		}
-		return histogramCase{op, []any{in, bits(f)}, []any{wire(h.Div(f))}}
+		return histogramCase{op, []any{in, floatBits(f)}, []any{wire(h.Div(f))}}
 	case "add", "sub":
 		o := r.like(h)
 		in := []any{wire(h), wire(o)}
@@ -426,7 +426,7 @@ func (r histograms) nextCase() histogramCase {
 		return histogramCase{op, []any{wire(h), wire(previous)}, []any{h.DetectReset(previous)}}
 	case "trim":
 		in, at, below := wire(h), r.place(h), r.IntN(2) == 0
-		return histogramCase{op, []any{in, bits(at), below}, []any{wire(h.TrimBuckets(at, below))}}
+		return histogramCase{op, []any{in, floatBits(at), below}, []any{wire(h.TrimBuckets(at, below))}}
 	case "buckets":
 		h = r.next(true)
 		return histogramCase{op, []any{wire(h)}, []any{
@@ -440,28 +440,28 @@ func (r histograms) nextCase() histogramCase {
 		for _, err := range notes {
 			texts = append(texts, err.Error())
 		}
-		return histogramCase{op, []any{bits(q), wire(h)}, []any{bits(v), texts}}
+		return histogramCase{op, []any{floatBits(q), wire(h)}, []any{floatBits(v), texts}}
 	case "fraction":
 		from, to := r.place(h), r.place(h)
 		if from > to && r.IntN(8) > 0 {
 			from, to = to, from
 		}
 		v, notes := promql.HistogramFraction(from, to, h, "m", posrange.PositionRange{})
-		return histogramCase{op, []any{bits(from), bits(to), wire(h)}, []any{bits(v), len(notes) > 0}}
+		return histogramCase{op, []any{floatBits(from), floatBits(to), wire(h)}, []any{floatBits(v), len(notes) > 0}}
 	case "classic_quantile":
 		q, bs := r.quantile(), r.classic()
-		in := []any{bits(q), wireClassic(bs)}
+		in := []any{floatBits(q), wireClassic(bs)}
 		v, forced, _, low, high, diff := promql.BucketQuantile(q, bs)
-		out := []any{bits(v), forced}
+		out := []any{floatBits(v), forced}
 		if forced {
-			out = append(out, bits(low), bits(high), bits(diff))
+			out = append(out, floatBits(low), floatBits(high), floatBits(diff))
 		}
 		return histogramCase{op, in, out}
 	default:
 		bs := r.classic()
 		from, to := r.oneOf(math.Inf(-1), -1, 0, 0.3, 1, 2.2), r.oneOf(math.Inf(1), math.NaN(), 1, 3, 7, 11.5)
-		in := []any{bits(from), bits(to), wireClassic(bs)}
-		return histogramCase{op, in, []any{bits(promql.BucketFraction(from, to, bs))}}
+		in := []any{floatBits(from), floatBits(to), wireClassic(bs)}
+		return histogramCase{op, in, []any{floatBits(promql.BucketFraction(from, to, bs))}}
 	}
 }
 
