@@ -22,9 +22,10 @@ use prometheus_queryable::{
 #[global_allocator]
 static ALLOCATOR: Cap<std::alloc::System> = Cap::new(std::alloc::System, usize::MAX);
 
-fn engine(options: EngineOptions) -> Engine {
-    let parser = ParserOptions::all_features();
-    Engine::new(EngineOptions { parser, threads: 2, ..options }).unwrap()
+fn engine(mut options: EngineOptions) -> Engine {
+    options.parser = ParserOptions::all_features();
+    options.threads = 2;
+    Engine::new(options).unwrap()
 }
 
 fn samples(count: i64) -> Vec<Sample> {

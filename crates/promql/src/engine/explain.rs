@@ -2,10 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{
-    grid::Grid,
-    plan::{Kind, Node, Plan, RangeInput, Select},
-};
+use super::plan::{Kind, Node, Plan, RangeInput, Select};
 use crate::ast::{AggregateOp, Span};
 
 /// What a part of a plan took.
@@ -63,12 +60,12 @@ impl Explain {
             }
             text
         });
-        Self { steps: plan.grid.count, selects: selects.collect(), root: ExplainNode::of(&plan.root, plan.grid, stats) }
+        Self { steps: plan.grid.count, selects: selects.collect(), root: ExplainNode::of(&plan.root, stats) }
     }
 }
 
 impl ExplainNode {
-    fn of(node: &Node, grid: Grid, stats: &[NodeStats]) -> Self {
+    fn of(node: &Node, stats: &[NodeStats]) -> Self {
         let found = stats.get(node.id).cloned().unwrap_or_default();
         Self {
             text: text(&node.kind),
@@ -76,7 +73,7 @@ impl ExplainNode {
             time: (!found.time.is_zero()).then_some(found.time),
             series: found.series,
             samples: found.samples,
-            children: node.children().into_iter().map(|child| Self::of(child, grid, stats)).collect(),
+            children: node.children().into_iter().map(|child| Self::of(child, stats)).collect(),
         }
     }
 }

@@ -170,8 +170,9 @@ impl Work {
                 continue;
             };
             let series = Series { labels: series.labels.clone(), drop_name: false, column };
-            let series = if drops_name { self.renamed(series, None, &mut done) } else { Some(series) };
-            self.finish(series, &mut decoder, &mut done)?;
+            let mut is_renamed = false;
+            let series = if drops_name { self.renamed(series, None, &mut is_renamed, &mut done) } else { series };
+            self.finish(series, is_renamed, &mut decoder, &mut done)?;
         }
         Ok(done)
     }
@@ -182,7 +183,7 @@ impl Work {
         let mut decoder = Decoder::new(false);
         for series in series {
             interrupt.check()?;
-            self.finish(Some(series), &mut decoder, &mut done)?;
+            self.finish(series, false, &mut decoder, &mut done)?;
         }
         Ok(done)
     }
@@ -198,10 +199,9 @@ impl Work {
     }
 
     /// Applies the operations, and keeps what is left.
-    fn finish(&self, series: Option<Series>, decoder: &mut Decoder, done: &mut Done) -> Result<()> {
-        let Some(mut series) = series else { return Ok(()) };
+    fn finish(&self, mut series: Series, mut is_renamed: bool, decoder: &mut Decoder, done: &mut Done) -> Result<()> {
         for op in &self.ops {
-            match self.apply(op, series, decoder, done)? {
+            match self.apply(op, series, &mut is_renamed, decoder, done)? {
                 Some(next) => series = next,
                 None => return Ok(()),
             }
@@ -254,9 +254,15 @@ impl Work {
         Ok((!column.is_empty()).then_some((column, drops_name)))
     }
 
-    /// A series that is another metric now. Its values are not empty.
-    fn renamed(&self, mut series: Series, function: Option<FunctionId>, done: &mut Done) -> Option<Series> {
-        if !self.delays_names && !series.drop_name {
+    /// A series that is another metric now. Its values are not empty. `is_renamed` says whether it became one here before.
+    fn renamed(
+        &self,
+        mut series: Series,
+        function: Option<FunctionId>,
+        is_renamed: &mut bool,
+        done: &mut Done,
+    ) -> Series {
+        if !self.delays_names && !std::mem::replace(is_renamed, true) {
             series.labels = match function {
                 Some(function) => call::result_labels(function, &series.labels),
                 None => labels::without_name(&series.labels),
@@ -266,10 +272,17 @@ impl Work {
             }
         }
         series.drop_name = true;
-        Some(series)
+        series
     }
 
-    fn apply(&self, op: &Op, series: Series, decoder: &mut Decoder, done: &mut Done) -> Result<Option<Series>> {
+    fn apply(
+        &self,
+        op: &Op,
+        series: Series,
+        is_renamed: &mut bool,
+        decoder: &mut Decoder,
+        done: &mut Done,
+    ) -> Result<Option<Series>> {
         let Series { labels, drop_name, column } = series;
         let (column, drops_name, function) = match op {
             Op::Map { function, params, grid } => (call::map(*function, column, params, *grid), true, Some(*function)),
@@ -286,7 +299,7 @@ impl Work {
             return Ok(None);
         }
         let series = Series { labels, drop_name, column };
-        Ok(if drops_name { self.renamed(series, function, done) } else { Some(series) })
+        Ok(Some(if drops_name { self.renamed(series, function, is_renamed, done) } else { series }))
     }
 }
 

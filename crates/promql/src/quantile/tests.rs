@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use prometheus_model::{FloatHistogram, Span};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{classic::ForcedMonotonic, *};
 
 fn classic(pairs: &[(f64, f64)]) -> Vec<ClassicBucket> {
     pairs.iter().map(|&(upper_bound, count)| ClassicBucket { upper_bound, count }).collect()
@@ -22,7 +22,7 @@ fn interpolates_in_classic_buckets() {
     assert_eq!(classic_quantile(1.0, &mut classic(&buckets)), (2.0, None));
     assert_eq!(classic_fraction(1.0, 2.0, &mut classic(&buckets)), 0.5);
     assert!(classic_quantile(0.5, &mut Vec::new()).0.is_nan());
-    let forced = super::classic::ForcedMonotonic { min_bucket: 2.0, max_bucket: f64::INFINITY, max_diff: 2.0 };
+    let forced = ForcedMonotonic { min_bucket: 2.0, max_bucket: f64::INFINITY, max_diff: 2.0 };
     let falling = [(1.0, 4.0), (2.0, 3.0), (f64::INFINITY, 2.0)];
     assert_eq!(classic_quantile(0.5, &mut classic(&falling)), (0.5, Some(forced)));
 }

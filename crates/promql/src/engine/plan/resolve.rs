@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// 2^63 nanoseconds in seconds.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 /// Computes durations, replaces `start()`, `end()`, `range()` and `step()`, and takes parentheses off arguments.
 ///
