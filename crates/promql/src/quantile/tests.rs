@@ -7,6 +7,7 @@ use std::{
 
 use flate2::read::GzDecoder;
 use prometheus_model::{FloatHistogram, Span};
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::{classic::ForcedMonotonic, *};
@@ -83,6 +84,54 @@ fn does_as_prometheus_does() {
     }
     assert_eq!(counts.len(), 4, "{counts:?}");
     assert!(counts.values().all(|&count| count > 200), "{counts:?}");
+}
+
+proptest! {
+    /// Bounds and counts may be anything; nothing panics, and quantiles of no number are none.
+    #[test]
+    fn survives_everything(
+        q in number(),
+        (lower, upper) in (number(), number()),
+        values in vec(number(), 0..12),
+        buckets in vec((number(), number()), 0..8),
+        (schema, spans) in (prop_oneof![Just(-53), -5..10, any::<i32>()], vec((any::<i32>(), 0_u32..4), 0..4)),
+        (zero_threshold, zero_count, count, sum) in (number(), number(), number(), number()),
+    ) {
+        let classic = |pairs: &[(f64, f64)]| -> Vec<ClassicBucket> {
+            pairs.iter().map(|&(upper_bound, count)| ClassicBucket { upper_bound, count }).collect()
+        };
+        let spans: Vec<_> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
+        let histogram = FloatHistogram {
+            schema, zero_threshold, zero_count, count, sum,
+            positive_spans: spans.clone(), positive_buckets: values.clone(),
+            negative_spans: spans, negative_buckets: values.clone(),
+            custom_values: buckets.iter().map(|bucket| bucket.0).collect(),
+            ..FloatHistogram::default()
+        };
+        let quantiles = [
+            classic_quantile(q, &mut classic(&buckets)).0,
+            native_quantile(q, &histogram).0,
+            vector_quantile(q, &mut values.clone()),
+        ];
+        prop_assert!(!q.is_nan() || quantiles.iter().all(|quantile| quantile.is_nan()));
+        let fractions = [
+            classic_fraction(lower, upper, &mut classic(&buckets)),
+            native_fraction(lower, upper, &histogram).0,
+        ];
+        prop_assert!(!lower.is_nan() || fractions.iter().all(|fraction| fraction.is_nan()));
+    }
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        Just(0.0),
+        Just(f64::NAN),
+        Just(f64::INFINITY),
+        Just(f64::NEG_INFINITY),
+        0.0..1.0,
+        -9.0..9.0,
+        any::<f64>()
+    ]
 }
 
 fn float(value: &Value) -> f64 {
