@@ -34,7 +34,7 @@ promtool tsdb create-blocks-from openmetrics "$work/openmetrics.txt" "$work/bloc
 "$gateway" convert --tsdb.storage.prefix "$work/blocks" --parquet.storage.prefix "$work/parquet" --verify >/dev/null
 
 "$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19100 \
-  --http.internal.port 19102 >"$work/gateway.log" &
+  --http.internal.port 19102 --http.thanos.port 19103 >"$work/gateway.log" &
 servers+=($!)
 echo '{}' >"$work/prometheus.yml"
 prometheus --config.file "$work/prometheus.yml" --storage.tsdb.path "$work/blocks" --storage.tsdb.retention.time 100y \

@@ -6,7 +6,7 @@ mod label_name;
 mod labels;
 pub(crate) mod params;
 mod query;
-mod remote_read;
+pub(crate) mod remote_read;
 mod series;
 mod status;
 

@@ -24,6 +24,8 @@ pub enum ErrorKind {
 pub(crate) enum Detail {
     #[snafu(display("cannot listen on {address} for {what}: {source}; {}", advice(source, flag)))]
     Bind { what: &'static str, flag: &'static str, address: SocketAddr, source: io::Error },
+    #[snafu(display("certificates of the gRPC port: {message}"))]
+    Tls { message: String },
 }
 
 fn advice(error: &io::Error, flag: &str) -> String {
@@ -39,7 +41,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
-            Detail::Bind { .. } => ErrorKind::Invalid,
+            Detail::Bind { .. } | Detail::Tls { .. } => ErrorKind::Invalid,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Serves PromQL over the Parquet shards of a bucket.
 //!
-//! A [`Gateway`] answers Prometheus' HTTP API from a [`Catalog`](promparquet_catalog::Catalog) and an
+//! A [`Gateway`] answers Prometheus' HTTP API and Thanos' gRPC APIs from a [`Catalog`](promparquet_catalog::Catalog) and an
 //! [`Engine`](prometheus_promql::Engine); its routers can be made part of any axum application. A [`Server`] binds ports,
 //! keeps the catalog up to date and ends in an orderly way.
 //!
@@ -8,10 +8,12 @@
 
 mod api;
 mod body;
+mod client_chunks;
 mod connections;
 mod error;
 mod execution;
 mod gateway;
+mod grpc;
 mod internal;
 mod json;
 mod metrics;
@@ -21,6 +23,7 @@ mod server;
 
 pub use error::{Error, ErrorKind, Result};
 pub use gateway::Gateway;
+pub use grpc::ServerTls;
 pub use metrics::Metrics;
 pub use options::{CorsOrigin, GatewayOptions};
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, ThanosOptions};

@@ -2,15 +2,28 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
+use futures::FutureExt;
 use snafu::ResultExt;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     api::error::chain,
     connections,
-    error::{Bind, Result},
+    error::{Bind, Detail, Result},
     gateway::{Gateway, now},
+    grpc::{self, ServerTls},
 };
+
+/// How Thanos' APIs are served.
+#[derive(Clone, Debug)]
+pub struct ThanosOptions {
+    /// Where.
+    pub address: SocketAddr,
+    /// How long requests under way may take after the end was asked for.
+    pub grace: Duration,
+    /// Plain text without.
+    pub tls: Option<ServerTls>,
+}
 
 /// Where a [`Server`] listens, and how it keeps up.
 #[derive(Clone, Debug)]
@@ -18,6 +31,8 @@ use crate::{
 pub struct ServerOptions {
     /// Of Prometheus' HTTP API.
     pub prometheus_address: SocketAddr,
+    /// Thanos' APIs, if they are served.
+    pub thanos: Option<ThanosOptions>,
     /// Of metrics, health and state.
     pub internal_address: SocketAddr,
     /// How long requests under way may take after the end was asked for, on each port.
@@ -35,6 +50,7 @@ impl ServerOptions {
         let grace = Duration::from_secs(10);
         Self {
             prometheus_address,
+            thanos: None,
             internal_address,
             prometheus_grace: grace,
             internal_grace: grace,
@@ -50,6 +66,7 @@ pub struct Server {
     options: ServerOptions,
     prometheus: TcpListener,
     internal: TcpListener,
+    thanos: Option<(TcpListener, tonic::transport::Server, Duration)>,
 }
 
 impl Server {
@@ -60,13 +77,28 @@ impl Server {
     pub async fn bind(gateway: Gateway, options: ServerOptions) -> Result<Self> {
         let prometheus = listen("Prometheus' HTTP API", "--http.prometheus.port", options.prometheus_address).await?;
         let internal = listen("metrics and health", "--http.internal.port", options.internal_address).await?;
-        Ok(Self { gateway, options, prometheus, internal })
+        let thanos = match &options.thanos {
+            Some(thanos) => {
+                let server =
+                    grpc::server(thanos.tls.as_ref()).map_err(|error| Detail::Tls { message: chain(&error) })?;
+                let listener = listen("Thanos' APIs", "--http.thanos.port", thanos.address).await?;
+                Some((listener, server, thanos.grace))
+            }
+            None => None,
+        };
+        Ok(Self { gateway, options, prometheus, internal, thanos })
     }
 
     /// Where it listens for Prometheus' HTTP API; tells the port if it was chosen by the system.
     #[must_use]
     pub fn prometheus_address(&self) -> SocketAddr {
         self.prometheus.local_addr().unwrap_or(self.options.prometheus_address)
+    }
+
+    /// Where it listens for Thanos' APIs, if it does.
+    #[must_use]
+    pub fn thanos_address(&self) -> Option<SocketAddr> {
+        self.thanos.as_ref().and_then(|(listener, ..)| listener.local_addr().ok())
     }
 
     /// Where it listens for metrics and health.
@@ -87,6 +119,13 @@ impl Server {
             stopped.clone(),
             self.options.prometheus_grace,
         ));
+        let thanos = self.thanos.map(|(listener, server, grace)| {
+            let (gateway, mut stopped) = (gateway.clone(), stopped);
+            let stop = async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            tokio::spawn(async move { gateway.serve_thanos(listener, server, stop.shared(), grace).await })
+        });
         // Its end comes last, so that the end of the others can be watched.
         let (internal_sender, internal_stopped) = watch::channel(false);
         let watching = tokio::spawn(connections::serve(
@@ -100,6 +139,9 @@ impl Server {
         // Nobody may be left to hear it.
         let _ = sender.send(true);
         let _ = serving.await;
+        if let Some(thanos) = thanos {
+            let _ = thanos.await;
+        }
         upkeep.abort();
         let _ = internal_sender.send(true);
         let _ = watching.await;

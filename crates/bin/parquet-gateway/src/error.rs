@@ -55,6 +55,8 @@ pub(crate) enum Error {
     Labels { source: prometheus_model::LabelsError },
     #[snafu(display("--web.cors.origin {regex}: {source}"))]
     Cors { regex: String, source: prometheus_re2::Error },
+    #[snafu(display("{path}"))]
+    TlsFile { path: String, source: std::io::Error },
     #[snafu(display("cannot start the engine"))]
     Engine { source: prometheus_promql::Error },
     #[snafu(transparent)]

@@ -84,6 +84,8 @@ async fn serve(port: u16, internal_port: u16, stop: impl Future<Output = ()> + S
         &port,
         "--http.internal.port",
         &internal_port,
+        "--http.thanos.port",
+        "0",
         "--logger.level",
         "WARN",
     ]) else {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +13,7 @@ use prometheus_model::Labels;
 use prometheus_promql::{Engine, EngineOptions, ParserOptions};
 use prometheus_queryable::{PartialResponse, Regex};
 use promparquet_catalog::{Catalog, CatalogOptions};
-use promparquet_gateway::{CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions};
+use promparquet_gateway::{CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions};
 use promparquet_objstore::{Bucket, Cache, CacheConfig, OpenFor, process_environment};
 use promparquet_query::ReadCosts;
 use snafu::ResultExt;
@@ -20,14 +21,14 @@ use snafu::ResultExt;
 use crate::{
     bucket::BucketFlags,
     console::{self, note},
-    error::{CorsSnafu, EngineSnafu, Error, LabelsSnafu, ReadConfigSnafu},
+    error::{CorsSnafu, EngineSnafu, Error, LabelsSnafu, ReadConfigSnafu, TlsFileSnafu},
     logging::{self, Level},
     number::{bytes, bytes_or_zero, count, duration},
 };
 
 const HELP: &str = "\
-Ports: 9000 Prometheus' HTTP API, 6060 metrics, health and the state of the bucket. Ready (/-/ready) once the bucket was
-looked through. SIGTERM or Ctrl-C: no more connections, queries under way may end within the shutdown timeout.
+Ports: 9000 Prometheus' HTTP API, 9001 Thanos' gRPC APIs, 6060 metrics, health and the state of the bucket. Ready (/-/ready)
+once the bucket was looked through. SIGTERM or Ctrl-C: no more connections, queries under way may end within the shutdown timeout.
 
 Of the flags of thanos-parquet-gateway, those that say how it keeps files on the local disk and in buffers have no effect:
 --block.labelfilepath, --block.syncer.read-buffer-size, --memlimit.ratio.";
@@ -165,6 +166,21 @@ struct PortArgs {
     /// How long requests may take to end
     #[arg(long = "http.prometheus.shutdown-timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     prometheus_grace: Duration,
+    /// Port of Thanos' gRPC APIs (Info, Store, Query)
+    #[arg(long = "http.thanos.port", value_name = "PORT", default_value = "9001")]
+    thanos: u16,
+    /// How long requests may take to end
+    #[arg(long = "http.thanos.shutdown-timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    thanos_grace: Duration,
+    /// Certificate of the gRPC port, in PEM
+    #[arg(long = "grpc-server-tls-cert", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long = "grpc-server-tls-key", value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Authority of the certificates that clients of the gRPC port must have
+    #[arg(long = "grpc-server-tls-client-ca", value_name = "FILE", requires = "tls_certificate")]
+    tls_client_authority: Option<PathBuf>,
     /// Port of metrics, health and state
     #[arg(long = "http.internal.port", value_name = "PORT", default_value = "6060")]
     internal: u16,
@@ -207,6 +223,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     tracing::info!(
         bucket = %bucket,
         prometheus = %server.prometheus_address(),
+        thanos = server.thanos_address().map(|address| address.to_string()),
         internal = %server.internal_address(),
         "serving"
     );
@@ -266,6 +283,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     let mut options = ServerOptions::new(at(ports.prometheus), at(ports.internal));
     options.prometheus_grace = ports.prometheus_grace;
     options.internal_grace = ports.internal_grace;
+    options.thanos = Some(ThanosOptions { address: at(ports.thanos), grace: ports.thanos_grace, tls: ports.tls()? });
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
     Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket })
 }
@@ -274,6 +292,15 @@ impl Args {
     /// From which level on there are logs.
     pub(crate) const fn level(&self) -> Level {
         self.level
+    }
+}
+
+impl PortArgs {
+    fn tls(&self) -> Result<Option<ServerTls>, Error> {
+        let read = |path: &PathBuf| std::fs::read(path).context(TlsFileSnafu { path: path.display().to_string() });
+        let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) else { return Ok(None) };
+        let client_authority = self.tls_client_authority.as_ref().map(read).transpose()?;
+        Ok(Some(ServerTls { certificate: read(certificate)?, key: read(key)?, client_authority }))
     }
 }
 

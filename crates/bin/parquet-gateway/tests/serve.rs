@@ -43,9 +43,11 @@ impl Drop for Served {
 }
 
 fn serve(dir: &Path, more: &[&str]) -> Served {
-    let args = ["serve", "--http.address", "127.0.0.1", "--http.prometheus.port", "0", "--http.internal.port", "0"];
+    let args = ["serve", "--http.address", "127.0.0.1", "--http.thanos.port", "0"];
+    let ports = ["--http.prometheus.port", "0", "--http.internal.port", "0"];
     let mut child = Command::new(BINARY)
         .args(args)
+        .args(ports)
         .args(more)
         .current_dir(dir)
         .stdout(Stdio::piped())
@@ -160,8 +162,13 @@ fn mistakes_are_explained() {
         (vec!["--storage.prefix", "x", "--web.cors.origin", "("], "--web.cors.origin"),
         (vec!["--storage.prefix", "x", "--query.timeout", "soon"], "--query.timeout"),
         (vec!["--storage.prefix", "x", "--logger.level", "LOUD"], "--logger.level"),
+        (
+            vec!["--storage.prefix", "x", "--grpc-server-tls-cert", "no.pem", "--grpc-server-tls-key", "no.key"],
+            "no.pem",
+        ),
+        (vec!["--storage.prefix", "x", "--grpc-server-tls-cert", "no.pem"], "--grpc-server-tls-key"),
     ] {
-        let mut command = vec!["serve", "--http.internal.port", "0"];
+        let mut command = vec!["serve", "--http.internal.port", "0", "--http.thanos.port", "0"];
         command.extend(&args);
         let output = run(dir.path(), &command);
         let text = String::from_utf8_lossy(&output.stderr);

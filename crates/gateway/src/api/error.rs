@@ -3,7 +3,7 @@
 //! ```text
 //! errorType    status   when
 //! bad_data     400      the request is wrong
-//! execution    422      the query has no answer on these data, or takes more than a limit allows
+//! execution    422      the query has no answer on these data, or takes more than a limit allows (for gRPC another status)
 //! canceled     499      the client went away
 //! timeout      503      it took too long
 //! unavailable  503      the bucket fails, or was not looked through yet
@@ -25,6 +25,7 @@ use crate::json;
 pub(crate) enum ErrorType {
     BadData,
     Execution,
+    LimitExceeded,
     Canceled,
     Timeout,
     Unavailable,
@@ -36,7 +37,7 @@ impl ErrorType {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::BadData => "bad_data",
-            Self::Execution => "execution",
+            Self::Execution | Self::LimitExceeded => "execution",
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
@@ -48,7 +49,7 @@ impl ErrorType {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
-            Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Execution | Self::LimitExceeded => StatusCode::UNPROCESSABLE_ENTITY,
             // nginx' own code for clients that close the connection.
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT),
             Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -106,7 +107,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 fn of_storage(kind: Storage) -> ErrorType {
     match kind {
         Storage::Invalid => ErrorType::BadData,
-        Storage::LimitExceeded => ErrorType::Execution,
+        Storage::LimitExceeded => ErrorType::LimitExceeded,
         Storage::Cancelled => ErrorType::Canceled,
         Storage::Unavailable | Storage::NotFound => ErrorType::Unavailable,
         _ => ErrorType::Internal,
@@ -127,7 +128,8 @@ impl From<promql::Error> for ApiError {
         }
         match error.kind() {
             ErrorKind::Invalid => Self::parameter("query", chain(&error)),
-            ErrorKind::LimitExceeded | ErrorKind::Execution => Self::new(ErrorType::Execution, chain(&error)),
+            ErrorKind::LimitExceeded => Self::new(ErrorType::LimitExceeded, chain(&error)),
+            ErrorKind::Execution => Self::new(ErrorType::Execution, chain(&error)),
             ErrorKind::Timeout => Self::new(ErrorType::Timeout, chain(&error)),
             _ => Self::new(ErrorType::Internal, chain(&error)),
         }

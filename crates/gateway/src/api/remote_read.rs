@@ -12,15 +12,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use crc_fast::{CrcAlgorithm, checksum};
-use prometheus_chunks::{EncodedChunk, Encoding as ChunkEncoding, RechunkOptions, Rechunker};
 use prometheus_model::TimeRange;
-use prometheus_queryable::{MatchOp, Matcher, Queryable, SelectHints, Series, SeriesData, SeriesSet};
+use prometheus_queryable::{MatchOp, Matcher, Queryable, SelectHints, Series, SeriesSet};
 use prost::Message;
 use tokio::runtime::Handle;
 
 use crate::{
     api::error::{ApiError, ErrorType, chain},
     body::{Encoding, streamed},
+    client_chunks::client_chunks,
     gateway::{Gateway, Shared},
     prompb,
 };
@@ -43,7 +43,8 @@ async fn answer(gateway: Gateway, body: &[u8]) -> Result<Response, ApiError> {
     let mut queries = Vec::with_capacity(request.queries.len());
     for query in &request.queries {
         let range = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms.saturating_add(1)).ok();
-        queries.push((matchers(&query.matchers)?, range, hints(query, range)));
+        let given = query.matchers.iter().map(|m| (m.r#type, m.name.as_str(), m.value.as_str()));
+        queries.push((matchers(given)?, range, hints(query, range)));
     }
     let streams = request.accepted_response_types.iter().find_map(|kind| match kind {
         0 => Some(false),
@@ -68,18 +69,19 @@ fn decode(body: &[u8]) -> Result<prompb::ReadRequest, String> {
     prompb::ReadRequest::decode(&*bytes).map_err(|error| error.to_string())
 }
 
-fn matchers(from: &[prompb::LabelMatcher]) -> Result<Vec<Matcher>, ApiError> {
-    let one = |matcher: &prompb::LabelMatcher| {
-        let op = match matcher.r#type {
+/// Matchers as messages give them.
+pub(crate) fn matchers<'a>(from: impl IntoIterator<Item = (i32, &'a str, &'a str)>) -> Result<Vec<Matcher>, ApiError> {
+    let one = |(kind, name, value): (i32, &str, &str)| {
+        let op = match kind {
             0 => MatchOp::Equal,
             1 => MatchOp::NotEqual,
             2 => MatchOp::Regex,
             3 => MatchOp::NotRegex,
             other => return Err(ApiError::bad_data(format!("invalid matcher type {other}"))),
         };
-        Matcher::new(&matcher.name, op, &matcher.value).map_err(|error| ApiError::bad_data(error.to_string()))
+        Matcher::new(name, op, value).map_err(|error| ApiError::bad_data(error.to_string()))
     };
-    from.iter().map(one).collect()
+    from.into_iter().map(one).collect()
 }
 
 type Query = (Vec<Matcher>, Option<TimeRange>, Option<SelectHints>);
@@ -129,7 +131,7 @@ async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiE
                             left =
                                 left.checked_sub(series.samples.len() + series.histograms.len()).ok_or_else(|| {
                                     let most = shared.options.max_remote_read_samples;
-                                    ApiError::new(ErrorType::Execution, format!("exceeded sample limit ({most})"))
+                                    ApiError::new(ErrorType::LimitExceeded, format!("exceeded sample limit ({most})"))
                                 })?;
                             result.timeseries.push(series);
                         }
@@ -142,7 +144,7 @@ async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiE
             drop(response);
             snap::raw::Encoder::new()
                 .compress_vec(&bytes)
-                .map_err(|error| ApiError::new(ErrorType::Execution, format!("the answer is too large: {error}")))
+                .map_err(|error| ApiError::new(ErrorType::LimitExceeded, format!("the answer is too large: {error}")))
         })
         .await?;
     let headers = [(header::CONTENT_TYPE, "application/x-protobuf"), (header::CONTENT_ENCODING, "snappy")];
@@ -195,7 +197,13 @@ fn write_series(out: &mut dyn Write, query_index: i64, series: &Series) -> io::R
     let labels = prompb::labels_of(&series.labels);
     let mut chunks = Vec::new();
     let mut bytes = 0_usize;
-    for chunk in encoded(series)? {
+    for chunk in client_chunks(series).map_err(io::Error::other)? {
+        let chunk = prompb::Chunk {
+            min_time_ms: chunk.min_time,
+            max_time_ms: chunk.max_time,
+            r#type: i32::from(chunk.encoding.byte()),
+            data: chunk.data,
+        };
         bytes = bytes.saturating_add(chunk.data.len() + 32);
         chunks.push(chunk);
         if bytes >= MAX_FRAME_BYTES {
@@ -204,42 +212,6 @@ fn write_series(out: &mut dyn Write, query_index: i64, series: &Series) -> io::R
         }
     }
     if chunks.is_empty() { Ok(()) } else { write_frame(out, query_index, &labels, chunks) }
-}
-
-/// Chunks of the encodings that every client knows; others are encoded anew.
-fn encoded(series: &Series) -> io::Result<Vec<prompb::Chunk>> {
-    let number = |encoding: ChunkEncoding| match encoding {
-        ChunkEncoding::Xor => Some(1),
-        ChunkEncoding::Histogram => Some(2),
-        ChunkEncoding::FloatHistogram => Some(3),
-        _ => None,
-    };
-    if let SeriesData::Chunks(chunks) = &series.data {
-        let in_range = chunks.iter().filter(|chunk| series.range.overlaps_closed(chunk.min_time, chunk.max_time));
-        let given: Option<Vec<_>> = in_range
-            .map(|chunk| {
-                let (min_time_ms, max_time_ms) = (chunk.min_time, chunk.max_time);
-                let r#type = number(chunk.encoding)?;
-                Some(prompb::Chunk { min_time_ms, max_time_ms, r#type, data: chunk.data.clone() })
-            })
-            .collect();
-        if let Some(given) = given {
-            return Ok(given);
-        }
-    }
-    let mut rechunker = Rechunker::new(RechunkOptions::default());
-    let mut chunks = Vec::new();
-    for sample in series.samples().map_err(io::Error::other)? {
-        chunks.extend(rechunker.push(&sample).map_err(io::Error::other)?);
-    }
-    chunks.extend(rechunker.finish());
-    let one = |chunk: EncodedChunk| prompb::Chunk {
-        min_time_ms: chunk.min_time,
-        max_time_ms: chunk.max_time,
-        r#type: number(chunk.encoding).unwrap_or_default(),
-        data: chunk.data.into(),
-    };
-    Ok(chunks.into_iter().map(one).collect())
 }
 
 /// ```text

@@ -70,7 +70,7 @@ async fn find(
                 let most = shared.options.max_series_bytes;
                 let why =
                     format!("the series that fit have more than {most} bytes of labels: use limit, or choose fewer");
-                return Err(ApiError::new(ErrorType::Execution, why));
+                return Err(ApiError::new(ErrorType::LimitExceeded, why));
             }
             found.series.push(one.labels);
         }

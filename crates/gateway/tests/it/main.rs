@@ -5,8 +5,12 @@ mod client;
 mod endpoints;
 mod errors;
 mod faults;
+mod grpc;
 mod hostile;
 mod lifecycle;
 mod limits;
+#[expect(dead_code, reason = "the tests use a part of the gateway's messages")]
+#[path = "../../src/prompb.rs"]
+mod prompb;
 mod remote_read;
 mod served;

@@ -8,7 +8,7 @@ use prometheus_promql::{Engine, EngineOptions};
 use prometheus_tsdb_block::{BlockReader, LocalBlock, write_block};
 use promparquet_catalog::{Catalog, CatalogOptions};
 use promparquet_convert::{Control, Options as ConvertOptions, convert};
-use promparquet_gateway::{Gateway, GatewayOptions, Server, ServerOptions};
+use promparquet_gateway::{Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions};
 use promparquet_objstore::Bucket;
 use promparquet_shard::Marker;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -81,11 +81,13 @@ pub(crate) struct Setup {
     pub(crate) engine: EngineOptions,
     pub(crate) gateway: GatewayOptions,
     pub(crate) grace: Option<Duration>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 pub(crate) struct Served {
     pub(crate) api: SocketAddr,
     pub(crate) internal: SocketAddr,
+    pub(crate) thanos: SocketAddr,
     pub(crate) gateway: Gateway,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -120,13 +122,15 @@ impl Served {
         let mut options = ServerOptions::new(local, local);
         options.discovery_interval = Duration::from_millis(50);
         options.prometheus_grace = setup.grace.unwrap_or(Duration::from_secs(5));
+        options.thanos = Some(ThanosOptions { address: local, grace: options.prometheus_grace, tls: setup.tls });
         let server = Server::bind(gateway.clone(), options).await.unwrap();
         let (api, internal) = (server.prometheus_address(), server.internal_address());
+        let thanos = server.thanos_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Self { api, internal, gateway, stop: Some(stop), task }
+        Self { api, internal, thanos, gateway, stop: Some(stop), task }
     }
 
     /// Asks it to stop, and gives what ends when it has.
