@@ -11,7 +11,7 @@ mod tests;
 pub(crate) use classic::{ClassicBucket, classic_fraction, classic_quantile};
 pub(crate) use native::{NativeNote, native_fraction, native_quantile};
 
-/// The quantile `q` of values, which are sorted by this. Between two values it is interpolated linearly.
+/// The quantile `q` of values, whose order this changes. Between two values it is interpolated linearly.
 ///
 /// NaN for no values or if `q` is NaN; infinite if `q` is outside `[0, 1]`. Values that are NaN count as the lowest.
 pub(crate) fn vector_quantile(q: f64, values: &mut [f64]) -> f64 {
@@ -21,14 +21,16 @@ pub(crate) fn vector_quantile(q: f64, values: &mut [f64]) -> f64 {
     if let Some(infinity) = outside(q) {
         return infinity;
     }
-    values.sort_unstable_by(|a, b| b.is_nan().cmp(&a.is_nan()).then_with(|| (a + 0.0).total_cmp(&(b + 0.0))));
-    let highest = (values.len() - 1) as f64;
-    let rank = q * highest;
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(highest);
+    for value in values.iter_mut().filter(|value| value.is_nan()) {
+        *value = f64::NAN.copysign(-1.0); // the lowest of all in total order
+    }
+    let rank = q * (values.len() - 1) as f64;
     let weight = rank - rank.floor();
-    let value = |index: f64| values.get(index as usize).copied().unwrap_or(f64::NAN);
-    value(lower) * (1.0 - weight) + value(upper) * weight
+    // Only what is at the rank matters, and what comes next.
+    let (_, lower, above) = values.select_nth_unstable_by(rank.floor().max(0.0) as usize, f64::total_cmp);
+    let lower = *lower;
+    let upper = above.iter().copied().min_by(f64::total_cmp).unwrap_or(lower);
+    lower * (1.0 - weight) + upper * weight
 }
 
 /// What a quantile is that is none.

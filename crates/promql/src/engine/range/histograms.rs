@@ -39,7 +39,7 @@ pub(super) fn extrapolated(
         .as_ref()
         .filter(|result| result.count > 0.0 && first.histogram.count >= 0.0)
         .map(|result| first.histogram.count / result.count);
-    let factor = extent.factor(window, start, kind, to_zero, task.range_ms)?;
+    let factor = extent.factor((window.start, window.end), start, kind, to_zero, task.range_ms)?;
     let mut result = result?;
     result.mul(factor);
     Some(result)

@@ -53,6 +53,9 @@ pub(super) fn extrapolated(
             }
         });
     }
+    if samples.histograms.is_empty() && samples.starts.is_none() {
+        return floats(task, samples, stats, kind);
+    }
     let mut resets = Pairs::default();
     let mut overlaps = Pairs::default();
     if kind.is_counter() {
@@ -81,8 +84,55 @@ pub(super) fn extrapolated(
             result += first;
         }
         let to_zero = (result > 0.0 && first >= 0.0).then(|| first / result);
-        Some(Point::Float(result * span.factor(window, start, kind, to_zero, task.range_ms)?))
+        Some(Point::Float(result * span.factor((window.start, window.end), start, kind, to_zero, task.range_ms)?))
     })
+}
+
+/// The same of floats without start timestamps: what series mostly are.
+fn floats(task: &RangeTask, samples: Samples<'_>, stats: &mut QueryStats, kind: Kind) -> Column {
+    let Samples { times, values, .. } = samples;
+    let resets: Vec<usize> = if kind.is_counter() {
+        let pairs = values.array_windows().enumerate();
+        pairs.filter(|(_, [before, value])| value < before).map(|(i, _)| i + 1).collect()
+    } else {
+        Vec::new()
+    };
+    let mut column = Column::absent(task.grid.count);
+    let (mut first, mut behind, mut reset, mut looked_at) = (0, 0, 0, 0);
+    for ((step, time), result) in task.grid.times().enumerate().zip(&mut column.floats) {
+        let end = task.at.unwrap_or(time).saturating_sub(task.offset_ms);
+        let start = end.saturating_sub(task.range_ms);
+        while times.get(behind).is_some_and(|time| *time <= end) {
+            behind += 1;
+        }
+        while first < behind && times.get(first).is_some_and(|time| *time <= start) {
+            first += 1;
+        }
+        let count = behind - first;
+        looked_at += count as u64;
+        if let Some(at_step) = stats.samples_per_step.get_mut(step) {
+            *at_step += count as u64;
+        }
+        let (Some(&[first_time, .., last_time]), Some(&[first_value, .., last_value])) =
+            (times.get(first..behind), values.get(first..behind))
+        else {
+            continue;
+        };
+        let mut increase = last_value - first_value;
+        while resets.get(reset).is_some_and(|place| *place <= first) {
+            reset += 1;
+        }
+        for place in resets.get(reset..).unwrap_or_default().iter().take_while(|place| **place < behind) {
+            increase += values.get(place - 1).copied().unwrap_or_default();
+        }
+        let to_zero = (increase > 0.0 && first_value >= 0.0).then(|| first_value / increase);
+        let extent = Extent { first: first_time, last: last_time, count };
+        if let Some(factor) = extent.factor((start, end), None, kind, to_zero, task.range_ms) {
+            *result = increase * factor;
+        }
+    }
+    stats.samples += looked_at;
+    column
 }
 
 /// Places of samples of which something is true together with the sample before, ascending.
@@ -148,24 +198,25 @@ impl Extent {
 
     /// By what the increase over the samples is multiplied. `to_zero` is which part of the samples' time the counter would
     /// need to get from zero to its first value. `None` if there are too few samples.
+    #[inline]
     pub(super) fn factor(
         &self,
-        window: &Window<'_>,
+        (range_start, range_end): (TimestampMs, TimestampMs),
         start: Option<TimestampMs>,
         kind: Kind,
         to_zero: Option<f64>,
         range_ms: i64,
     ) -> Option<f64> {
         let seconds = |from: TimestampMs, to: TimestampMs| to.saturating_sub(from) as f64 / 1000.0;
-        let mut to_start = seconds(window.start, self.first);
-        let mut to_end = seconds(self.last, window.end);
+        let mut to_start = seconds(range_start, self.first);
+        let mut to_end = seconds(self.last, range_end);
         let mut sampled = seconds(self.first, self.last);
         let gaps = self.count.saturating_sub(1);
         let between = if gaps > 0 { sampled / gaps as f64 } else { 0.0 };
         // So near to the end of the range, series are thought to reach it.
         let threshold = between * 1.1;
         if let Some(start) = start
-            && self.begins_at(Some(start), window.start)
+            && self.begins_at(Some(start), range_start)
         {
             to_start = 0.0;
             sampled = seconds(start, self.last);
