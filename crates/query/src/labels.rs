@@ -14,7 +14,7 @@ use crate::{
     compute::with_decoder,
     error::{Error, Result},
     explain::Stage,
-    question::Question,
+    question::{NeededDictionary, Question},
     row_memory::RowLease,
     rows::RowRanges,
     search::Found,
@@ -42,7 +42,7 @@ pub(crate) struct LabelTable {
 #[derive(Clone, Debug)]
 struct TableColumn {
     name: String,
-    dictionary: Dictionary,
+    dictionary: Arc<Dictionary>,
     /// Codes of the rows that use the column, in order.
     codes: Vec<u32>,
 }
@@ -293,7 +293,7 @@ async fn read_columns(
     let mut parts = Vec::with_capacity(columns.len());
     for (position, rows, count) in columns {
         let column = question.labels_chunk(row_group, position);
-        let dictionary = column.dictionary().map(|range| plan.add(FileKind::Labels, range));
+        let dictionary = NeededDictionary::plan(column, &mut plan);
         let pages: Vec<_> = column
             .pages_of(rows.ranges())
             .into_iter()
@@ -307,12 +307,14 @@ async fn read_columns(
     let task = question.clone();
     question
         .compute(Stage::Labels, total, move || {
-            let decode = |(position, rows, count, dictionary, pages): (usize, RowRanges, u32, Option<_>, Vec<_>)| {
-                let column = task.labels_chunk(row_group, position);
-                let dictionary = dictionary.map(|slot| bytes.get(slot));
-                let pages: Pages = pages.into_iter().map(|(page, slot)| (page, bytes.get(slot))).collect();
-                decode_column(&task, column, &rows, count, dictionary, &pages)
-            };
+            let decode =
+                |(position, rows, count, dictionary, pages): (usize, RowRanges, u32, NeededDictionary, Vec<_>)| {
+                    let column = task.labels_chunk(row_group, position);
+                    let dictionary =
+                        with_decoder(task.page_bytes(), |decoder| dictionary.get(column, decoder, &bytes))?;
+                    let pages: Pages = pages.into_iter().map(|(page, slot)| (page, bytes.get(slot))).collect();
+                    decode_column(&task, column, &rows, count, dictionary, &pages)
+                };
             // Handing a few kilobytes to other threads takes longer than decoding them.
             table.columns = if total > 64 << 10 {
                 parts.into_par_iter().map(decode).collect::<Result<_>>()?
@@ -331,14 +333,10 @@ fn decode_column(
     column: ColumnChunk<'_>,
     rows: &RowRanges,
     count: u32,
-    dictionary: Option<Bytes>,
+    dictionary: Arc<Dictionary>,
     pages: &Pages,
 ) -> Result<TableColumn> {
     with_decoder(question.page_bytes(), |decoder| {
-        let dictionary = match dictionary {
-            Some(bytes) => column.decode_dictionary(decoder, &bytes)?,
-            None => Dictionary::default(),
-        };
         let mut codes = Vec::with_capacity(count as usize);
         let mut absent = None;
         for (page, bytes) in pages {
@@ -396,23 +394,32 @@ impl LabelTable {
         self.cells.get(run.cells.start as usize..run.cells.end as usize).unwrap_or_default()
     }
 
-    /// Names and values of row `n`, ascending by name.
-    fn pairs(&self, n: u32) -> impl Iterator<Item = (&str, &[u8])> {
+    /// Columns and codes of row `n`, ascending by name.
+    fn entries(&self, n: u32) -> impl Iterator<Item = (&TableColumn, u32)> {
         let run = self.run(n);
         let offset = run.map_or(0, |run| n.saturating_sub(run.rows.start));
         let cells = run.map_or(&[][..], |run| self.cells(run));
         cells.iter().filter_map(move |(column, start)| {
             let column = self.columns.get(*column as usize)?;
             let code = column.codes.get(start.saturating_add(offset) as usize)?;
-            let value = column.dictionary.get(*code).filter(|value| !value.is_empty())?;
+            Some((column, *code))
+        })
+    }
+
+    /// Names and values of row `n`, ascending by name.
+    fn pairs(&self, n: u32) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries(n).filter_map(|(column, code)| {
+            let value = column.dictionary.get(code).filter(|value| !value.is_empty())?;
             Some((column.name.as_str(), value))
         })
     }
 
     /// Labels of row `n`.
     pub(crate) fn labels(&self, n: u32, builder: &mut LabelsBuilder) -> Result<Labels> {
-        for (name, value) in self.pairs(n) {
-            let value = std::str::from_utf8(value).map_err(|e| self.undecodable(n, name, &e.to_string()))?;
+        for (column, code) in self.entries(n) {
+            let name = &column.name;
+            let value = column.dictionary.text(code).map_err(|e| self.undecodable(n, name, &e.to_string()))?;
+            // One that is empty is left out there.
             builder.push(name, value).map_err(|e| self.undecodable(n, name, &e.to_string()))?;
         }
         Ok(builder.finish())

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use promparquet_schema::Column;
-use promparquet_shard::{ColumnChunk, FileKind, ReadBytes, ReadPlan, Shard};
+use promparquet_shard::{ColumnChunk, Dictionary, FileKind, PageDecoder, ReadBytes, ReadPlan, ReadSlot, Shard};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -66,6 +66,43 @@ impl Held {
     /// Labels are known: nothing will be asked for again.
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clear();
+    }
+}
+
+/// A dictionary that some stage needs.
+pub(crate) enum NeededDictionary {
+    /// The column has none.
+    None,
+    /// The shard has kept it.
+    Kept(Arc<Dictionary>),
+    /// It was planned to be read.
+    Planned(ReadSlot),
+}
+
+impl NeededDictionary {
+    /// Plans to read the column's dictionary, unless it is known.
+    pub(crate) fn plan(column: ColumnChunk<'_>, plan: &mut ReadPlan) -> Self {
+        match column.dictionary() {
+            None => Self::None,
+            Some(range) => match column.kept_dictionary() {
+                Some(dictionary) => Self::Kept(dictionary),
+                None => Self::Planned(plan.add(FileKind::Labels, range)),
+            },
+        }
+    }
+
+    /// The dictionary, given what the plan brought.
+    pub(crate) fn get(
+        self,
+        column: ColumnChunk<'_>,
+        decoder: &mut PageDecoder,
+        bytes: &ReadBytes,
+    ) -> Result<Arc<Dictionary>> {
+        Ok(match self {
+            Self::None => Arc::default(),
+            Self::Kept(dictionary) => dictionary,
+            Self::Planned(slot) => column.decode_dictionary(decoder, &bytes.get(slot))?,
+        })
     }
 }
 

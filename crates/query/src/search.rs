@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     explain::{ConstraintExplain, RowGroupExplain, Stage},
     prune,
-    question::Question,
+    question::{NeededDictionary, Question},
     row_memory::{RowLease, RowMemory},
     rows::RowRanges,
 };
@@ -127,7 +127,8 @@ impl Search<'_> {
         let column = self.column(pending);
         let pages = column.pages_of(pending.uncertain.intersect(rows).ranges());
         let pages = pages.into_iter().filter_map(|n| column.page(n)).map(|page| length(&page.bytes));
-        column.dictionary().map_or(0, |range| length(&range)).saturating_add(pages.sum())
+        let dictionary = column.dictionary().filter(|_| column.kept_dictionary().is_none());
+        dictionary.map_or(0, |range| length(&range)).saturating_add(pages.sum())
     }
 
     /// Asks the bloom filters of labels that cost much more to read than they. Returns whether any row can fit still.
@@ -189,7 +190,7 @@ impl Search<'_> {
         let mut parts = Vec::new();
         for p in taken {
             let column = self.question.labels_chunk(self.row_group, p.column);
-            let dictionary = column.dictionary().map(|range| plan.add(FileKind::Labels, range));
+            let dictionary = NeededDictionary::plan(column, &mut plan);
             let wanted = p.uncertain.intersect(&rows);
             let pages = column.pages_of(wanted.ranges());
             let pages: Vec<Planned> = pages
@@ -216,13 +217,9 @@ impl Search<'_> {
                 let Some(constraint) = constraints.get(p.constraint) else { continue };
                 let column = question.labels_chunk(row_group, p.column);
                 let pages: Vec<_> = pages.into_iter().map(|(page, slot)| (page, bytes.get(slot))).collect();
-                let dictionary = dictionary.map(|slot| bytes.get(slot));
                 let use_dictionary = question.options.pruning.dictionaries;
                 let decided = with_decoder(question.page_bytes(), |decoder| {
-                    let dictionary = match dictionary {
-                        Some(bytes) => column.decode_dictionary(decoder, &bytes)?,
-                        None => Dictionary::default(),
-                    };
+                    let dictionary = dictionary.get(column, decoder, &bytes)?;
                     let mut verdicts = Verdicts::new(constraint, &dictionary, column, &question.row_memory);
                     let mut fitting = RowRanges::default();
                     let none_fits = use_dictionary && !verdicts.any_fits();
@@ -363,8 +360,7 @@ impl<'a> Verdicts<'a> {
         }
         let Some(known) = self.known.get_mut(code as usize) else { return false };
         if *known == Verdict::Unknown {
-            let value = self.dictionary.get(code).unwrap_or_default();
-            let fits = match std::str::from_utf8(value) {
+            let fits = match self.dictionary.text(code) {
                 Ok(value) => self.constraint.matches(value),
                 Err(e) => {
                     self.error = Some(self.column.corrupt(None, "label values in UTF-8", e.to_string()).into());

@@ -7,8 +7,15 @@ use promparquet_schema::Column;
 use promparquet_shard::{ABSENT, ColumnChunk, Dictionary, FileKind, ReadPlan};
 
 use crate::{
-    cache::Key, compute::with_decoder, constraint::Constraint, error::Result, explain::Stage, labels,
-    question::Question, rows::RowRanges, search,
+    cache::Key,
+    compute::with_decoder,
+    constraint::Constraint,
+    error::Result,
+    explain::Stage,
+    labels,
+    question::{NeededDictionary, Question},
+    rows::RowRanges,
+    search,
 };
 
 /// Names of the labels of rows that fit.
@@ -88,9 +95,10 @@ async fn values_of(
 ) -> Result<BTreeSet<String>> {
     let column = question.labels_chunk(row_group, position);
     let mut plan = ReadPlan::default();
-    let Some(dictionary) = column.dictionary().map(|range| plan.add(FileKind::Labels, range)) else {
+    let dictionary = NeededDictionary::plan(column, &mut plan);
+    if matches!(dictionary, NeededDictionary::None) {
         return Ok(BTreeSet::new());
-    };
+    }
     let is_used = |n: &usize| column.bounds(*n).is_none_or(|bounds| !bounds.all_absent);
     let numbers = rows.as_ref().map_or_else(Vec::new, |rows| column.pages_of(rows.ranges()));
     let pages = numbers.into_iter().filter(is_used).filter_map(|n| column.page(n));
@@ -102,7 +110,7 @@ async fn values_of(
         .compute(Stage::Labels, total, move || {
             let column = task.labels_chunk(row_group, position);
             with_decoder(task.page_bytes(), |decoder| {
-                let dictionary = column.decode_dictionary(decoder, &bytes.get(dictionary))?;
+                let dictionary = dictionary.get(column, decoder, &bytes)?;
                 let Some(rows) = rows else {
                     return strings(column, &dictionary, |_| true);
                 };
@@ -130,8 +138,7 @@ fn strings(
 ) -> Result<BTreeSet<String>> {
     let mut strings = BTreeSet::new();
     for code in (0..u32::try_from(dictionary.len()).unwrap_or(u32::MAX)).filter(|code| is_used(*code)) {
-        let value = std::str::from_utf8(dictionary.get(code).unwrap_or_default())
-            .map_err(|e| column.corrupt(None, "label values in UTF-8", e.to_string()))?;
+        let value = dictionary.text(code).map_err(|e| column.corrupt(None, "label values in UTF-8", e.to_string()))?;
         if !value.is_empty() {
             strings.insert(value.to_owned());
         }

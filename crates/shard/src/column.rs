@@ -1,6 +1,6 @@
 //! A column of one row group: where its parts lie, what is known of its pages without reading them, and decoding them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use parquet::{bloom_filter::Sbbf, file::page_index::column_index::ColumnIndexMetaData};
@@ -132,14 +132,23 @@ impl<'a> ColumnChunk<'a> {
         Ok(BloomFilter(Sbbf::new(bits)))
     }
 
-    /// Decodes the dictionary, which `bytes` begin with.
+    /// The dictionary, if it was decoded before and kept.
+    #[must_use]
+    pub fn kept_dictionary(self) -> Option<Arc<Dictionary>> {
+        self.file.dictionaries().get(self.row_group, self.column)
+    }
+
+    /// Decodes the dictionary, which `bytes` begin with, and keeps it if there is room.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Unsupported`](crate::ErrorKind::Unsupported) or
     /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded).
-    pub fn decode_dictionary(self, decoder: &mut PageDecoder, bytes: &Bytes) -> Result<Dictionary> {
+    pub fn decode_dictionary(self, decoder: &mut PageDecoder, bytes: &Bytes) -> Result<Arc<Dictionary>> {
         let at = self.dictionary().map(|range| range.start);
-        decoder.dictionary(bytes, self.codec()).map_err(|fault| self.fault(fault, at))
+        let dictionary = decoder.dictionary(bytes, self.codec()).map_err(|fault| self.fault(fault, at))?;
+        let dictionary = Arc::new(dictionary);
+        self.file.dictionaries().keep(self.row_group, self.column, &dictionary);
+        Ok(dictionary)
     }
 
     /// Decodes the dictionary codes of some rows of a page of a label column, [`ABSENT`] where there is no value.

@@ -10,8 +10,10 @@ use promparquet_schema::{Column, DataColumns};
 
 use crate::{
     column::ColumnChunk,
+    dictionaries::Dictionaries,
     error::{Detail, Error, Place, Result},
     page::is_supported,
+    shard::OpenOptions,
 };
 
 /// First bytes of a file, which no page covers.
@@ -35,6 +37,7 @@ pub struct ShardFile {
     size: u64,
     metadata: ParquetMetaData,
     columns: Vec<Column>,
+    dictionaries: Dictionaries,
     /// Rows of each row group.
     rows: Vec<u32>,
 }
@@ -46,11 +49,12 @@ impl ShardFile {
         key: String,
         size: u64,
         metadata: ParquetMetaData,
-        most_rows: u32,
+        options: &OpenOptions,
     ) -> Result<Self> {
-        let mut file = Self { object, key, size, metadata, columns: Vec::new(), rows: Vec::new() };
+        let dictionaries = Dictionaries::new(options.dictionary_bytes);
+        let mut file = Self { object, key, size, metadata, columns: Vec::new(), dictionaries, rows: Vec::new() };
         file.columns = file.check_columns()?;
-        file.rows = file.check_row_groups(most_rows)?;
+        file.rows = file.check_row_groups(options.limits.row_group_rows)?;
         for row_group in 0..file.rows.len() {
             for column in 0..file.columns.len() {
                 file.check_chunk(row_group, column)?;
@@ -205,6 +209,10 @@ impl ShardFile {
     #[must_use]
     pub fn rows_of(&self, row_group: usize) -> u32 {
         self.rows.get(row_group).copied().unwrap_or(0)
+    }
+
+    pub(crate) const fn dictionaries(&self) -> &Dictionaries {
+        &self.dictionaries
     }
 
     /// Where the last data page ends.

@@ -16,6 +16,7 @@
 
 mod column;
 mod delta;
+mod dictionaries;
 mod error;
 mod fetch;
 mod file;

@@ -38,14 +38,16 @@ impl Default for Limits {
 pub struct OpenOptions {
     /// Bytes of each file's end that are read at once, in the hope that footer and page indexes are among them.
     pub tail_bytes: u64,
+    /// Decoded dictionaries that are kept while the shard is open, for the next questions.
+    pub dictionary_bytes: u64,
     /// What the shard may ask for.
     pub limits: Limits,
 }
 
 impl Default for OpenOptions {
-    /// 256 KiB: the footer of a chunks file of 300 MB takes some 100.
+    /// 256 KiB of the ends: the footer of a chunks file of 300 MB takes some 100. 4 MiB of dictionaries.
     fn default() -> Self {
-        Self { tail_bytes: 256 << 10, limits: Limits::default() }
+        Self { tail_bytes: 256 << 10, dictionary_bytes: 4 << 20, limits: Limits::default() }
     }
 }
 
@@ -259,11 +261,14 @@ impl Shard {
         }
     }
 
-    /// About how much memory its footers and page indexes take.
+    /// About how much memory it takes at most: footers, page indexes and dictionaries.
     #[must_use]
     pub fn memory_size(&self) -> usize {
         let of = |file: &ShardFile| file.metadata().memory_size();
-        of(&self.labels).saturating_add(of(&self.chunks))
+        // Dictionaries are a part of the labels file, and seldom a large one.
+        let dictionaries = self.labels.dictionaries().most_bytes().min(self.labels.size());
+        let footers = of(&self.labels).saturating_add(of(&self.chunks));
+        footers.saturating_add(usize::try_from(dictionaries).unwrap_or(usize::MAX))
     }
 
     /// What it may ask for.
@@ -306,7 +311,7 @@ async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result
         match footer.step()? {
             Step::Fetch(range) => footer.prepend(&object.get_range(range).await?),
             Step::Done(metadata) => {
-                let file = ShardFile::new(name, key, size, *metadata, options.limits.row_group_rows)?;
+                let file = ShardFile::new(name, key, size, *metadata, &options)?;
                 return Ok((file, object));
             }
         }

@@ -1,6 +1,6 @@
 //! Decoded byte arrays: pages of required columns, and dictionaries.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, str::Utf8Error, sync::Arc};
 
 use bytes::Bytes;
 
@@ -22,9 +22,7 @@ impl ValuePage {
 
     /// `PLAIN`: `u32le` length and bytes each.
     pub(crate) fn plain(body: &Bytes, rows: u32) -> Result<Self, Fault> {
-        let dictionary = Dictionary::plain(body, rows)?;
-        let spans = (0..rows).map(|i| dictionary.span(i).unwrap_or_default());
-        Ok(Self::new(spans.collect(), body.clone()))
+        Ok(Self::new(plain_spans(body, rows)?, body.clone()))
     }
 
     /// How many values.
@@ -63,56 +61,86 @@ impl ValuePage {
     }
 }
 
+const LENGTH_BYTES: usize = 4;
+
+/// Where each of the `PLAIN` values lies: `u32le` length and bytes each.
+fn plain_spans(body: &[u8], values: u32) -> Result<Vec<Range<u32>>, Fault> {
+    let most = body.len() / LENGTH_BYTES;
+    if values as usize > most || u32::try_from(body.len()).is_err() {
+        return Err(Fault::corrupt(format!("at most {most} values in {} bytes", body.len()), values.to_string()));
+    }
+    let mut spans = Vec::with_capacity(values as usize);
+    let mut rest: &[u8] = body;
+    for _ in 0..values {
+        let value = rest
+            .split_first_chunk::<LENGTH_BYTES>()
+            .and_then(|(length, after)| after.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?));
+        let Some((value, after)) = value else {
+            return Err(Fault::corrupt("a value within the page", "the end of the page"));
+        };
+        let end = u32::try_from(body.len().saturating_sub(after.len())).unwrap_or(u32::MAX);
+        spans.push(end.saturating_sub(u32::try_from(value.len()).unwrap_or(u32::MAX))..end);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return Err(Fault::corrupt(format!("{values} values"), format!("{} more bytes", rest.len())));
+    }
+    Ok(spans)
+}
+
 /// The dictionary of a column chunk.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
-    data: Bytes,
-    /// Where each entry's length stands, and the end of the last entry.
-    starts: Vec<u32>,
+    text: Text,
+    /// Where each entry ends; the next begins there.
+    ends: Vec<u32>,
     has_empty: bool,
 }
 
-const LENGTH_BYTES: usize = 4;
+/// All entries, one after another.
+#[derive(Clone, Debug)]
+enum Text {
+    /// Each is UTF-8, which is known once for all.
+    Valid(Box<str>),
+    Other(Box<[u8]>),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Valid(Box::default())
+    }
+}
 
 impl Dictionary {
     /// A dictionary page of `entries` values, `PLAIN`.
-    pub(crate) fn plain(body: &Bytes, entries: u32) -> Result<Self, Fault> {
-        let most = body.len() / LENGTH_BYTES;
-        if entries as usize > most || u32::try_from(body.len()).is_err() {
-            return Err(Fault::corrupt(format!("at most {most} values in {} bytes", body.len()), entries.to_string()));
+    pub(crate) fn plain(body: &[u8], entries: u32) -> Result<Self, Fault> {
+        let spans = plain_spans(body, entries)?;
+        let has_empty = spans.iter().any(Range::is_empty);
+        let mut bytes = Vec::with_capacity(body.len().saturating_sub(spans.len().saturating_mul(LENGTH_BYTES)));
+        let mut ends = Vec::with_capacity(spans.len());
+        for span in spans {
+            bytes.extend_from_slice(body.get(span.start as usize..span.end as usize).unwrap_or_default());
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
-        let mut starts = Vec::with_capacity((entries as usize).saturating_add(1));
-        let mut rest: &[u8] = body;
-        let mut has_empty = false;
-        for _ in 0..entries {
-            starts.push(u32::try_from(body.len().saturating_sub(rest.len())).unwrap_or(u32::MAX));
-            let value = rest.split_first_chunk::<LENGTH_BYTES>().and_then(|(length, after)| {
-                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-                has_empty |= length == 0;
-                after.split_at_checked(length)
-            });
-            let Some((_, after)) = value else {
-                return Err(Fault::corrupt("a value within the page", "the end of the page"));
-            };
-            rest = after;
-        }
-        if !rest.is_empty() {
-            return Err(Fault::corrupt(format!("{entries} values"), format!("{} more bytes", rest.len())));
-        }
-        starts.push(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        Ok(Self { data: body.clone(), starts, has_empty })
+        let text = match String::from_utf8(bytes) {
+            // A character might go over from one entry to the next.
+            Ok(text) if ends.iter().all(|end| text.is_char_boundary(*end as usize)) => Text::Valid(text.into()),
+            Ok(text) => Text::Other(text.into_bytes().into()),
+            Err(error) => Text::Other(error.into_bytes().into()),
+        };
+        Ok(Self { text, ends, has_empty })
     }
 
     /// How many entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
+        self.ends.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.ends.is_empty()
     }
 
     /// Whether an entry is empty, which the layout knows none of.
@@ -125,19 +153,39 @@ impl Dictionary {
     #[must_use]
     pub fn get(&self, i: u32) -> Option<&[u8]> {
         let span = self.span(i)?;
-        self.data.get(span.start as usize..span.end as usize)
+        match &self.text {
+            Text::Valid(text) => text.as_bytes().get(span),
+            Text::Other(bytes) => bytes.get(span),
+        }
     }
 
-    fn span(&self, i: u32) -> Option<Range<u32>> {
+    /// The `i`-th entry as text; the empty one if there is no such entry.
+    ///
+    /// # Errors
+    /// If it is not UTF-8.
+    pub fn text(&self, i: u32) -> Result<&str, Utf8Error> {
+        match (&self.text, self.span(i)) {
+            (Text::Valid(text), Some(span)) => Ok(text.get(span).unwrap_or_default()),
+            (Text::Other(bytes), Some(span)) => std::str::from_utf8(bytes.get(span).unwrap_or_default()),
+            (_, None) => Ok(""),
+        }
+    }
+
+    fn span(&self, i: u32) -> Option<Range<usize>> {
         let i = i as usize;
-        let start = self.starts.get(i)?.checked_add(u32::try_from(LENGTH_BYTES).ok()?)?;
-        Some(start..*self.starts.get(i.checked_add(1)?)?)
+        let end = *self.ends.get(i)?;
+        let start = i.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        Some(start as usize..end as usize)
     }
 
     /// Bytes that it holds.
     #[must_use]
     pub fn memory_size(&self) -> u64 {
-        (self.data.len() as u64).saturating_add((self.starts.len() as u64).saturating_mul(4))
+        let text = match &self.text {
+            Text::Valid(text) => text.len(),
+            Text::Other(bytes) => bytes.len(),
+        };
+        (text as u64).saturating_add((self.ends.len() as u64).saturating_mul(4))
     }
 }
 
@@ -147,9 +195,16 @@ mod tests {
 
     use super::*;
 
+    /// As text, and as parts of a character whose whole is text.
+    fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let text = prop::collection::vec(any::<String>().prop_map(String::into_bytes), 0..20);
+        let parts = any::<String>().prop_map(|text| text.into_bytes().chunks(1).map(<[u8]>::to_vec).collect());
+        prop_oneof![any::<Vec<Vec<u8>>>(), text, parts]
+    }
+
     proptest! {
         #[test]
-        fn plain_round_trips(values: Vec<Vec<u8>>) {
+        fn plain_round_trips(values in values()) {
             let body: Bytes = values.iter().flat_map(|v| [&(v.len() as u32).to_le_bytes()[..], v].concat()).collect();
             let rows = values.len() as u32;
             let page = ValuePage::plain(&body, rows).unwrap();
@@ -158,7 +213,9 @@ mod tests {
             for (i, value) in values.iter().enumerate() {
                 prop_assert_eq!(page.get(i), Some(&value[..]));
                 prop_assert_eq!(dictionary.get(i as u32), Some(&value[..]));
+                prop_assert_eq!(dictionary.text(i as u32), std::str::from_utf8(value));
             }
+            prop_assert_eq!(dictionary.has_empty(), values.iter().any(Vec::is_empty));
             prop_assert_eq!((page.get(values.len()), dictionary.get(rows)), (None, None));
             prop_assert!(Dictionary::plain(&body, rows + 1).is_err());
             prop_assert!(rows == 0 || Dictionary::plain(&body, rows - 1).is_err());

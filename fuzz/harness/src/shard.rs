@@ -55,7 +55,12 @@ impl Files {
             block_on(bucket.put(&key, Bytes::copy_from_slice(bytes))).expect("memory takes any object");
         }
         let tail_bytes = if self.mode & 1 == 0 { 64 << 10 } else { 64 };
-        block_on(Shard::open_with(&bucket, NAME, 0, OpenOptions { tail_bytes, limits: LIMITS }))
+        block_on(Shard::open_with(
+            &bucket,
+            NAME,
+            0,
+            OpenOptions { tail_bytes, limits: LIMITS, ..OpenOptions::default() },
+        ))
     }
 
     /// Makes the checksums of all pages good.

@@ -10,7 +10,7 @@ use prometheus_queryable::{LabelHints, MatchOp, Matcher, Querier as _, SelectHin
 use promparquet_convert::Options as ConvertOptions;
 use promparquet_objstore::Bucket;
 use promparquet_query::{Explain, Options, ReadCosts};
-use promparquet_shard::{FileKind, Shard};
+use promparquet_shard::{FileKind, OpenOptions, Shard};
 use promparquet_testkit::{
     blocks::BlockSpec,
     stores::{Call, Operation, Recording, RecordingStore},
@@ -22,6 +22,8 @@ const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/io_snapsho
 
 struct Store {
     bucket: Bucket,
+    /// The same, for other tests.
+    unrecorded: Bucket,
     recording: Arc<Recording>,
     shard: Arc<Shard>,
     opening: Vec<Call>,
@@ -41,17 +43,20 @@ fn store() -> &'static (tokio::runtime::Runtime, Store) {
             let mut options = ConvertOptions::default();
             options.data_column_duration_ms = std::num::NonZeroU64::new(7_200_000).unwrap();
             let block = spec.write(dir.path()).unwrap();
-            convert_block(&Bucket::new(Arc::<InMemory>::clone(&memory), "memory://test"), &block, options).await;
+            let unrecorded = Bucket::new(Arc::<InMemory>::clone(&memory), "memory://test");
+            convert_block(&unrecorded, &block, options).await;
             let store = RecordingStore::new(memory, Recording::default());
             let recording = Arc::clone(store.tap());
             let bucket = Bucket::new(Arc::new(store), "memory://test");
-            let shard = Arc::new(Shard::open(&bucket, NAME, 0).await.unwrap());
+            // So that no question profits from those before.
+            let forgetful = OpenOptions { dictionary_bytes: 0, ..OpenOptions::default() };
+            let shard = Arc::new(Shard::open_with(&bucket, NAME, 0, forgetful).await.unwrap());
             let opening = recording.take();
             let is_example = |labels: &Labels| labels.get("pod").is_some_and(|pod| pod.len() > 8) && labels.len() >= 5;
             let example = spec.oracle().map(|(labels, _)| labels).find(is_example).unwrap();
             let data = shard.data_columns();
             let range = TimeRange::new(data.min_time(), data.max_time() + 1).unwrap();
-            Store { bucket, recording, shard, opening, example, range }
+            Store { bucket, unrecorded, recording, shard, opening, example, range }
         });
         (runtime, store)
     })
@@ -158,4 +163,34 @@ fn ranges_read() {
     }
     assert_eq!(text.lines().count(), expected.lines().count());
     assert!(store.bucket.to_string().starts_with("memory"));
+}
+
+/// Asked again, a question finds the dictionaries decoded, has the same answer, and reads less.
+#[test]
+fn dictionaries_are_read_once() {
+    let (runtime, store) = store();
+    runtime.block_on(async {
+        let shard = Arc::new(Shard::open(&store.unrecorded, NAME, 0).await.unwrap());
+        let queryable = queryable(vec![Arc::clone(&shard)], Options::default());
+        let querier = queryable.parquet_querier(store.range).await.unwrap();
+        for (what, matchers, hints) in questions(store) {
+            let ask = async || {
+                let explain = Explain::default();
+                let series = collect(querier.select_explained(&matchers, &hints, &explain).unwrap()).await.unwrap();
+                let wanted: u64 = explain.shards()[0].reads.iter().map(|read| read.wanted_bytes).sum();
+                (series, wanted)
+            };
+            let shard = Arc::new(Shard::open(&store.unrecorded, NAME, 0).await.unwrap());
+            let fresh = crate::shards::queryable(vec![shard], Options::default());
+            let fresh = fresh.parquet_querier(store.range).await.unwrap();
+            let set = fresh.select_explained(&matchers, &hints, &Explain::default()).unwrap();
+            let expected = collect(set).await.unwrap();
+            let ((first, first_bytes), (second, second_bytes)) = (ask().await, ask().await);
+            assert!(first == expected && second == expected, "{what}");
+            assert!(second_bytes <= first_bytes, "{what}: {second_bytes} after {first_bytes}");
+        }
+        let kept = shard.labels_file().columns().len();
+        let kept = (0..kept).filter(|column| shard.labels_file().column_chunk(0, *column).kept_dictionary().is_some());
+        assert!(kept.count() > 5);
+    });
 }
