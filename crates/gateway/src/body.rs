@@ -1,6 +1,9 @@
 //! Bodies of answers: written by a thread that may wait, compressed if the client wants it, sent as they come.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -9,8 +12,10 @@ use axum::{
 };
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, error::SendTimeoutError},
+};
 
 /// Bytes that are sent at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -55,14 +60,36 @@ impl Encoding {
     }
 }
 
-/// Sends what is written to it, and waits while the client does not take it.
+/// How long a client may leave a chunk lying. It holds a thread meanwhile.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends what is written to it, and waits for a while if the client does not take it.
 #[derive(Debug)]
-pub(crate) struct Sink(mpsc::Sender<io::Result<Bytes>>);
+pub(crate) struct Sink {
+    sender: mpsc::Sender<Piece>,
+    runtime: Handle,
+}
+
+/// What a body is made of. Without the end, it is not whole.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Chunk(Bytes),
+    End,
+}
+
+impl Sink {
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        match self.runtime.block_on(self.sender.send_timeout(piece, PATIENCE)) {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => Err(io::ErrorKind::TimedOut.into()),
+            Err(SendTimeoutError::Closed(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        self.send(Piece::Chunk(Bytes::copy_from_slice(bytes)))?;
         Ok(bytes.len())
     }
 
@@ -74,8 +101,9 @@ impl Write for Sink {
 /// Writes through a buffer of the size of a chunk.
 pub(crate) type Output = BufWriter<Sink>;
 
-fn output(sender: mpsc::Sender<io::Result<Bytes>>) -> Output {
-    BufWriter::with_capacity(CHUNK_BYTES, Sink(sender))
+/// Sends what is left, and that it is all.
+fn end(out: Output) -> io::Result<()> {
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.send(Piece::End)
 }
 
 /// An answer whose body `write` makes, on a thread of its own. If it fails, the connection breaks, so that nobody takes the
@@ -86,33 +114,37 @@ pub(crate) fn streamed(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> Response {
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let failures = sender.clone();
+    let out = BufWriter::with_capacity(CHUNK_BYTES, Sink { sender, runtime: Handle::current() });
     tokio::task::spawn_blocking(move || {
         let written = match encoding {
             Encoding::Identity => {
-                let mut out = output(sender);
-                write(&mut out).and_then(|()| out.flush())
+                let mut out = out;
+                write(&mut out).and_then(|()| end(out))
             }
             Encoding::Gzip => {
-                let mut out = BufWriter::new(GzEncoder::new(output(sender), flate2::Compression::fast()));
+                let mut out = BufWriter::new(GzEncoder::new(out, flate2::Compression::fast()));
                 let done = write(&mut out).and_then(|()| out.into_inner().map_err(io::IntoInnerError::into_error));
-                done.and_then(GzEncoder::finish).and_then(|mut out| out.flush())
+                done.and_then(GzEncoder::finish).and_then(end)
             }
-            Encoding::Zstd => zstd::Encoder::new(output(sender), 1).and_then(|out| {
+            Encoding::Zstd => zstd::Encoder::new(out, 1).and_then(|out| {
                 let mut out = BufWriter::new(out);
                 write(&mut out)?;
-                out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?.flush()
+                end(out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?)
             }),
         };
         if let Err(error) = written {
-            // Nobody listens any more if the client is gone.
-            let _ = failures.blocking_send(Err(error));
+            tracing::debug!(%error, "an answer was not sent to its end");
         }
     });
-    let chunks = futures::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
+    let chunks = futures::stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Piece::Chunk(chunk)) => Some((Ok(chunk), Some(receiver))),
+            Some(Piece::End) => None,
+            None => Some((Err(io::Error::other("the answer ends early")), None)),
+        }
     });
-    let mut response = Response::new(Body::from_stream(chunks.fuse()));
+    let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));

@@ -28,7 +28,14 @@ use crate::{
 };
 
 /// Messages of the protobuf files, as `tests/protos.rs` makes them.
-#[expect(clippy::all, unreachable_pub, unused_qualifications, reason = "generated")]
+#[expect(
+    clippy::all,
+    clippy::allow_attributes,
+    clippy::clone_on_ref_ptr,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
 pub(crate) mod proto {
     include!("grpc/generated/thanos.rs");
 

@@ -1,6 +1,5 @@
 //! The generated code is that of the protobuf files. `UPDATE_PROTOS=1 cargo test -p promparquet-gateway --test protos`
 //! writes it anew.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 

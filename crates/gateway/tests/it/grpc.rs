@@ -11,7 +11,14 @@ use crate::{
     served::{START, STEP, Served, Setup, add, labels, memory, series},
 };
 
-#[expect(clippy::all, unreachable_pub, unused_qualifications, reason = "generated")]
+#[expect(
+    clippy::all,
+    clippy::allow_attributes,
+    clippy::clone_on_ref_ptr,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
 mod proto {
     include!("../../src/grpc/generated/thanos.rs");
     pub(crate) mod info {
