@@ -93,21 +93,21 @@ impl Annotation {
         text
     }
 
+    /// The later position counts, but of what is added up the earlier.
     fn merge(&mut self, newer: Self) {
-        let detail = match (self.detail, newer.detail) {
-            (Detail::Occurrences(a), Detail::Occurrences(b)) => Detail::Occurrences(a.saturating_add(b)),
+        match (&mut self.detail, newer.detail) {
+            (Detail::Occurrences(a), Detail::Occurrences(b)) => *a = a.saturating_add(b),
             (
                 Detail::Monotonicity { times: t, buckets: b, max_diff: d, samples: n },
                 Detail::Monotonicity { times, buckets, max_diff, samples },
-            ) => Detail::Monotonicity {
-                times: (t.0.min(times.0), t.1.max(times.1)),
-                buckets: (b.0.min(buckets.0), b.1.max(buckets.1)),
-                max_diff: d.max(max_diff),
-                samples: n.saturating_add(samples),
-            },
-            (_, newer) => newer,
-        };
-        *self = Self { detail, ..newer };
+            ) => {
+                *t = (t.0.min(times.0), t.1.max(times.1));
+                *b = (b.0.min(buckets.0), b.1.max(buckets.1));
+                *d = d.max(max_diff);
+                *n = n.saturating_add(samples);
+            }
+            _ => *self = newer,
+        }
     }
 }
 
@@ -139,7 +139,7 @@ impl Annotations {
         self.list.iter().filter(|a| a.severity == severity).map(|a| a.text(query)).collect()
     }
 
-    /// Adds one. Of the same message twice, the later position counts.
+    /// Adds one. The same message twice is one.
     pub(crate) fn add(&mut self, annotation: Annotation) {
         if let Some(there) = self.places.get(&annotation.message).and_then(|&place| self.list.get_mut(place)) {
             there.merge(annotation);

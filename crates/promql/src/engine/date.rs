@@ -3,6 +3,9 @@
 use crate::function::FunctionId;
 
 const DAY: i64 = 86_400;
+/// Seconds before 1970 from which on Go counts: those of a March 1.
+const GO_EPOCH: i128 =
+    (292_277_022_400 * 1_461 / 4 - 292_277_022_400 / 100 + 292_277_022_400 / 400 + 306) * 86_400 + 62_135_596_800;
 
 /// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
 pub(crate) fn civil(days: i64) -> (i64, u8, u8) {
@@ -36,9 +39,13 @@ const fn days_in_month(year: i64, month: u8) -> u8 {
 pub(crate) fn part(function: FunctionId, seconds: f64) -> f64 {
     // Go truncates; what does not fit becomes the least integer on most machines.
     let fits = seconds.abs() < 9_223_372_036_854_775_808.0;
-    let seconds = if fits { seconds as i64 } else { i64::MIN };
-    let days = seconds.div_euclid(DAY);
-    let of_day = seconds.rem_euclid(DAY);
+    let mut seconds = i128::from(if fits { seconds as i64 } else { i64::MIN });
+    // Go counts from a time long ago, and takes what is before that for the far future.
+    if seconds < -GO_EPOCH {
+        seconds += 1 << 64;
+    }
+    let days = seconds.div_euclid(DAY.into()) as i64;
+    let of_day = seconds.rem_euclid(DAY.into()) as i64;
     let (year, month, day) = civil(days);
     match function {
         FunctionId::Minute => (of_day / 60 % 60) as f64,

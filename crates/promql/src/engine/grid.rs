@@ -55,6 +55,11 @@ impl Grid {
         (0..self.count).map(move |i| self.time(i))
     }
 
+    /// The first time only, if there is any.
+    pub(crate) fn once(&self) -> Self {
+        Self { step: 1, count: self.count.min(1), ..*self }
+    }
+
     /// Whether results keep the order in which they are computed.
     pub(crate) const fn is_instant(&self) -> bool {
         self.count == 1

@@ -63,6 +63,8 @@ impl Run<'_> {
             newest.entry((info.group, info.metric)).or_default().push(i);
         }
 
+        // As in Prometheus, the first step counts at which something is wrong.
+        let mut failed = first_duplicate(&infos, &series, grid.count);
         let wants_match = info.data.values().flatten().any(|matcher| !matcher.matches_absent());
         let mut results: Vec<Series> = Vec::new();
         for series in series {
@@ -78,15 +80,22 @@ impl Run<'_> {
             // Labels by step, mostly the same at all.
             let mut by_labels: Vec<(Labels, Column)> = Vec::new();
             for step in 0..grid.count {
-                let Some(point) = series.column.get(step) else { continue };
-                let mut found: Vec<&InfoSeries> = Vec::new();
-                for candidates in &candidates {
-                    found.extend(newest_at(candidates.iter().filter_map(|i| infos.get(*i)), step)?);
+                if failed.as_ref().is_some_and(|(failed, _)| *failed <= step) {
+                    break;
                 }
+                let Some(point) = series.column.get(step) else { continue };
+                let newest = |all: &&Vec<usize>| newest_at(all.iter().filter_map(|i| infos.get(*i)), step);
+                let found: Vec<&InfoSeries> = candidates.iter().filter_map(newest).collect();
                 if found.is_empty() && wants_match {
                     continue;
                 }
-                let added = added_labels(&series.labels, &found, info)?;
+                let added = match added_labels(&series.labels, &found, info) {
+                    Ok(added) => added,
+                    Err(error) => {
+                        failed = Some((step, error));
+                        break;
+                    }
+                };
                 let changes: Vec<_> = added.iter().map(|(name, value)| (*name, *value)).collect();
                 let labels = labels::with_all(&series.labels, &changes);
                 let place = by_labels.iter().position(|(there, _)| *there == labels).unwrap_or_else(|| {
@@ -98,7 +107,10 @@ impl Run<'_> {
             let drop_name = series.drop_name;
             results.extend(by_labels.into_iter().map(|(labels, column)| Series { labels, drop_name, column }));
         }
-        Ok(Matrix { series: merge(results).ok_or_else(same_labels)?, reserved })
+        match failed {
+            Some((_, error)) => Err(error),
+            None => Ok(Matrix { series: merge(results).ok_or_else(same_labels)?, reserved }),
+        }
     }
 
     /// Info series with the times of their samples.
@@ -161,23 +173,40 @@ fn has_histograms(series: &prometheus_queryable::Series) -> bool {
 }
 
 /// The one with the latest sample.
-fn newest_at<'i>(candidates: impl Iterator<Item = &'i InfoSeries>, step: usize) -> Result<Option<&'i InfoSeries>> {
+fn newest_at<'i>(candidates: impl Iterator<Item = &'i InfoSeries>, step: usize) -> Option<&'i InfoSeries> {
     let mut newest: Option<(f64, &InfoSeries)> = None;
     for candidate in candidates {
         let Some(time) = candidate.times.get(step).copied().filter(|time| is_present(*time)) else { continue };
-        match newest {
-            Some((best, _)) if best > time => {}
-            Some((best, there)) if best == time => {
-                let time = (time * 1000.0).round();
-                return Err(Error::execution(format!(
-                    "found duplicate series for info metric: existing {} @ {time}, new {} @ {time}",
-                    there.labels, candidate.labels
-                )));
-            }
-            _ => newest = Some((time, candidate)),
+        if newest.is_none_or(|(best, _)| best < time) {
+            newest = Some((time, candidate));
         }
     }
-    Ok(newest.map(|(_, series)| series))
+    newest.map(|(_, series)| series)
+}
+
+/// The first step at which there is a series and two info series of a group have samples of the same time, whichever
+/// series they belong to.
+fn first_duplicate(infos: &[InfoSeries], series: &[Series], steps: usize) -> Option<(usize, Error)> {
+    let mut newest: HashMap<(usize, usize), (f64, &InfoSeries)> = HashMap::new();
+    for step in (0..steps).filter(|step| series.iter().any(|series| series.column.is_present(*step))) {
+        newest.clear();
+        for info in infos {
+            let Some(time) = info.times.get(step).copied().filter(|time| is_present(*time)) else { continue };
+            match newest.get(&(info.group, info.metric)) {
+                Some((best, _)) if *best > time => {}
+                Some((best, there)) if *best == time => {
+                    let time = (time * 1000.0).round();
+                    let (there, new) = (&there.labels, &info.labels);
+                    let message = "found duplicate series for info metric: existing";
+                    return Some((step, Error::execution(format!("{message} {there} @ {time}, new {new} @ {time}"))));
+                }
+                _ => {
+                    newest.insert((info.group, info.metric), (time, info));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Labels of info series that a series lacks.

@@ -37,7 +37,7 @@ impl Run<'_> {
                 Kind::Number(value) => Scalars::Constant(*value),
                 Kind::Time => Scalars::Steps(grid.times().map(|time| time as f64 / 1000.0).collect()),
                 Kind::Invariant(child) => {
-                    let values = self.scalars(child, Grid::instant(grid.start)).await?;
+                    let values = self.scalars(child, grid.once()).await?;
                     Scalars::Constant(values.at(0))
                 }
                 Kind::ScalarNegate(child) => self.scalars(child, grid).await?.map(|value| -value),
@@ -164,7 +164,7 @@ impl Run<'_> {
                     (work, source)
                 }
                 Kind::Invariant(child) => {
-                    let (mut work, source) = self.chain(child, Grid::instant(grid.start)).await?;
+                    let (mut work, source) = self.chain(child, grid.once()).await?;
                     work.ops.push(Op::Repeat(grid.count));
                     work.steps = work.steps.max(grid.count);
                     (work, source)
@@ -191,7 +191,7 @@ impl Run<'_> {
         let (below, below_grid) = match &node.kind {
             Kind::Map { child, .. } | Kind::Negate(child) => (child, grid),
             Kind::VectorScalar { vector, .. } => (vector, grid),
-            Kind::Invariant(child) => (child, Grid::instant(grid.start)),
+            Kind::Invariant(child) => (child, grid.once()),
             // What reads from the store is single already.
             _ => return self.chain(node, grid).await,
         };
@@ -272,6 +272,10 @@ impl Run<'_> {
 
     /// A vector at each step, however it is made.
     pub(super) async fn vector_of(&mut self, node: &Node, grid: Grid) -> Result<Matrix> {
+        // A sub-query between two of its steps: nothing is evaluated, so nothing is to be said.
+        if grid.count == 0 {
+            return Ok(Matrix { series: Vec::new(), reserved: self.budget.reserve() });
+        }
         match &node.kind {
             Kind::Select(_)
             | Kind::SampleTime { .. }
@@ -356,7 +360,8 @@ impl Run<'_> {
             }
             Kind::Sort { child, order } => {
                 let Matrix { mut series, reserved } = self.vector(child, grid).await?;
-                if !self.plan.grid.is_instant() || !grid.is_instant() {
+                // What is the same at all steps is evaluated once.
+                if grid.count > 1 {
                     self.annotations.sort_in_range_query(node.span);
                 }
                 super::order::sort(&mut series, order);

@@ -250,6 +250,10 @@ impl<'o> Builder<'o> {
         let is_scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
         let (op, return_bool) = (binary.op, binary.return_bool);
         let kind = match (is_scalar(&binary.lhs), is_scalar(&binary.rhs)) {
+            (true, true) if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => {
+                let message = format!("operator \"{}\" not allowed for Scalar operations", op.as_str());
+                return Err(Repr::Execution { message }.into());
+            }
             (true, true) => Kind::ScalarBinary { op, operands: Box::new([lhs, rhs]) },
             (true, false) => Kind::VectorScalar {
                 op,
@@ -491,12 +495,15 @@ impl<'o> Builder<'o> {
         }
         let params = params.into_iter().map(|p| if is_invariant { p.node } else { self.once(p) }).collect();
         let span = call.span;
+        // Prometheus evaluates a sub-query first, and forgets where it was.
+        let is_subquery = matches!((first, &input), (Expr::Subquery(_), RangeInput::Subquery { .. }));
+        let first_span = if is_subquery { Span::new(0, 0) } else { first.span() };
         let call = RangeCall {
             function,
             input,
             params,
-            first_span: first.span(),
-            args_span: Span::new(first.span().start, last.span().end),
+            first_span,
+            args_span: Span::new(first_span.start, last.span().end.max(first_span.start)),
             absent_labels: absent_labels(first),
         };
         let node = Node { id, span, kind: Kind::RangeCall(call) };
