@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod checksum;
+pub mod differential;
 pub mod expected;
 pub mod promqltest;
 pub mod stores;

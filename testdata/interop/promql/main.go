@@ -12,6 +12,7 @@ const usage = `usage: promql corpus -out <dir> [-scripts <dir>]    the corpus of
        promql hunt -seed <n> -count <n>             random cases, one JSON object per line
        promql judge                                 answers cases that are read from standard input
        promql histograms -out <dir> [-seed <n>] [-count <n>]    the corpus of testdata/histograms
+       promql evaluate -block <dir>                 answers queries that are read from standard input
        promql printable                             the characters that Go prints, as a Rust table`
 
 func main() {
@@ -28,6 +29,7 @@ func run(args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	out := flags.String("out", "", "directory to write to")
 	scripts := flags.String("scripts", "", "directory of promqltest scripts")
+	block := flags.String("block", "", "directory of a block")
 	seed := flags.Uint64("seed", 1, "seed of the random cases")
 	count := flags.Int("count", 1000, "number of random cases")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -40,6 +42,11 @@ func run(args []string) error {
 		return hunt(*scripts, *seed, *count)
 	case "judge":
 		return judgeStdin()
+	case "evaluate":
+		if *block == "" {
+			return fmt.Errorf("-block is required")
+		}
+		return evaluate(*block)
 	case "histograms":
 		set := map[string]bool{}
 		flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
