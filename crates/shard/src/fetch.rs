@@ -17,8 +17,9 @@ pub struct Coalescing {
 }
 
 impl Coalescing {
-    /// For files of this machine, where a request costs as much as a few pages.
-    pub const LOCAL: Self = Self { gap_bytes: 16 << 10, max_read_bytes: 4 << 20 };
+    /// For files of this machine, where a request costs little. A page that is not compressed keeps all that it was read
+    /// with, so that is not much.
+    pub const LOCAL: Self = Self { gap_bytes: 16 << 10, max_read_bytes: 1 << 20 };
     /// For services, where a request costs as much as many pages, and each is served at some 80 MB/s.
     pub const REMOTE: Self = Self { gap_bytes: 256 << 10, max_read_bytes: 4 << 20 };
 }
