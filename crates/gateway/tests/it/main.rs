@@ -12,5 +12,7 @@ mod limits;
 #[expect(dead_code, reason = "the tests use a part of the gateway's messages")]
 #[path = "../../src/prompb.rs"]
 mod prompb;
+mod promqltest;
 mod remote_read;
 mod served;
+mod ui;

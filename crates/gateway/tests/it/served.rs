@@ -64,12 +64,23 @@ pub(crate) fn memory() -> Bucket {
 
 /// Converts a block of the series into the bucket.
 pub(crate) async fn add(bucket: &Bucket, series: &SeriesList, ulid: Ulid) {
+    add_with(bucket, series, ulid, |_| {}).await;
+}
+
+/// The same with other options.
+pub(crate) async fn add_with(
+    bucket: &Bucket,
+    series: &SeriesList,
+    ulid: Ulid,
+    change: impl FnOnce(&mut ConvertOptions) + Send,
+) {
     let dir = tempfile::tempdir().unwrap();
     let meta = write_block(dir.path(), Ulid(1), series).unwrap();
     let block = dir.path().join(meta.ulid.to_string());
     let block = BlockReader::open(Arc::new(LocalBlock::open(block).unwrap())).unwrap();
     let mut options = ConvertOptions::default();
     options.name = ulid.to_string();
+    change(&mut options);
     let report = convert(vec![block], None, bucket.clone(), options, Arc::new(Control::default())).await.unwrap();
     Marker::new(report.shards.len() as u32).write(bucket, ulid).await.unwrap();
 }
