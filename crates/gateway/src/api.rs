@@ -1,5 +1,6 @@
 //! Prometheus' HTTP API, version 1.
 
+mod blocks;
 pub(crate) mod error;
 mod expression;
 mod label_name;
@@ -48,6 +49,7 @@ impl Gateway {
             .route("/status/runtimeinfo", get(status::runtime_info))
             .route("/status/flags", get(status::flags))
             .route("/status/tsdb", get(status::tsdb))
+            .route("/status/blocks", get(blocks::blocks))
             .route("/read", post(remote_read::read))
             .fallback(any(unknown));
         Router::new()

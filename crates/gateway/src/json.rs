@@ -1,5 +1,6 @@
 //! Answers as JSON, written as they come: no tree of values is built.
 
+mod explain;
 mod histogram;
 mod value;
 
@@ -7,6 +8,7 @@ use std::io::{self, Write};
 
 use prometheus_model::{ApiFloatText, Labels, TimestampMs};
 
+pub(crate) use explain::explain;
 pub(crate) use value::query_value;
 
 /// A string, with quotes.

@@ -20,6 +20,7 @@ mod metrics;
 mod options;
 mod prompb;
 mod server;
+mod ui;
 
 pub use error::{Error, ErrorKind, Result};
 pub use gateway::Gateway;

@@ -111,7 +111,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let (sender, stopped) = watch::channel(false);
         let gateway = &self.gateway;
-        let prometheus = gateway.prometheus_api().merge(gateway.health_api());
+        let prometheus = gateway.prometheus_api().merge(gateway.health_api()).merge(gateway.ui());
         let upkeep = tokio::spawn(keep_up(gateway.clone(), self.options.discovery_interval));
         let serving = tokio::spawn(connections::serve(
             self.prometheus,

@@ -89,6 +89,7 @@ async fn respond(
         ));
     }
     let with_stats = (!stats.is_empty()).then_some(times);
+    let with_explain = params.get("explain") == "1";
     let data = move |out: &mut &mut dyn Write| {
         out.write_all(b"{")?;
         json::query_value(out, &answer.value)?;
@@ -96,7 +97,13 @@ async fn respond(
             out.write_all(b",\"stats\":")?;
             write_stats(out, &answer.stats, times)?;
         }
-        out.write_all(b"}")
+        out.write_all(b"}")?;
+        // Of our own, beside the data.
+        if with_explain {
+            out.write_all(b",\"explain\":")?;
+            json::explain(out, &answer.explain)?;
+        }
+        Ok(())
     };
     Ok(api::answer(headers, data, warnings, infos))
 }
