@@ -8,6 +8,11 @@ mod store;
 
 use std::{future::Future, time::Duration};
 
+use axum::{
+    extract::{self, State},
+    middleware::{self, Next},
+    response,
+};
 use tokio::net::TcpListener;
 use tonic::{
     Code, Status,
@@ -87,7 +92,8 @@ impl Gateway {
         if let (Ok(v1), Ok(alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
             routes = routes.add_service(v1).add_service(alpha);
         }
-        Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(snappy::accept)))
+        let routes = routes.into_axum_router().layer(middleware::from_fn(snappy::accept));
+        Routes::from(routes.layer(middleware::from_fn_with_state(self.clone(), count)))
     }
 
     /// Serves Thanos' APIs until `stop`; then waits for requests under way, at most for `grace`.
@@ -118,6 +124,13 @@ impl Gateway {
             () = late => tracing::warn!("closing gRPC connections that did not end in time"),
         }
     }
+}
+
+/// Counts calls.
+async fn count(State(gateway): State<Gateway>, request: extract::Request, next: Next) -> response::Response {
+    let (service, method) = request.uri().path().trim_start_matches('/').rsplit_once('/').unwrap_or_default();
+    gateway.0.metrics.grpc_call(service, method);
+    next.run(request).await
 }
 
 /// A server with bounds and, if wanted, TLS.

@@ -19,6 +19,12 @@ struct RequestLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CallLabels {
+    grpc_service: String,
+    grpc_method: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct What {
     what: &'static str,
 }
@@ -38,6 +44,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RequestLabels, Histogram>,
+    calls: Family<CallLabels, Counter>,
     queries: Family<Outcome, Counter>,
     query_seconds: Histogram,
     running: Family<What, Gauge>,
@@ -67,6 +74,7 @@ impl Metrics {
             registry: Registry::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
+            calls: Family::default(),
             queries: Family::default(),
             query_seconds: seconds(),
             running: Family::default(),
@@ -86,6 +94,7 @@ impl Metrics {
             Unit::Seconds,
             metrics.request_seconds.clone(),
         );
+        r.register("grpc_grpc_server_started", "gRPC calls that were begun", metrics.calls.clone());
         r.register("promql_queries", "PromQL queries", metrics.queries.clone());
         r.register_with_unit(
             "promql_query",
@@ -125,6 +134,20 @@ impl Metrics {
         let labels = RequestLabels { code: status.as_u16(), method: method.to_owned(), path: path.to_owned() };
         self.requests.get_or_create(&labels).inc();
         self.request_seconds.get_or_create(&labels).observe(taken.as_secs_f64());
+    }
+
+    pub(crate) fn grpc_call(&self, service: &str, method: &str) {
+        // Only calls that there are, since clients can make up any.
+        let known = matches!(
+            (service, method),
+            ("thanos.Store", "Series" | "LabelNames" | "LabelValues")
+                | ("thanos.Query", "Query" | "QueryRange")
+                | ("thanos.info.Info", "Info")
+                | ("grpc.health.v1.Health", "Check" | "Watch")
+        );
+        let (service, method) = if known { (service, method) } else { ("other", "other") };
+        let labels = CallLabels { grpc_service: service.to_owned(), grpc_method: method.to_owned() };
+        self.calls.get_or_create(&labels).inc();
     }
 
     pub(crate) fn query(&self, taken: Duration, answered: bool) {

@@ -122,16 +122,23 @@ impl Shared {
                 Ok(shared.engine.query(&*snapshot, &request).await?)
             })
             .await;
-        let taken = started.elapsed();
-        self.metrics.query(taken, result.is_ok());
-        if self.options.slow_query.is_some_and(|slow| taken >= slow) {
-            self.log_slow(&query, times, taken, &result);
-        }
+        self.count_query(&query, times, started.elapsed(), &result);
         result
     }
 
-    fn log_slow(&self, query: &str, times: QueryTimes, taken: Duration, result: &Result<Answer, ApiError>) {
+    /// Counts a query, and logs it if it took long.
+    pub(crate) fn count_query(
+        &self,
+        query: &str,
+        times: QueryTimes,
+        taken: Duration,
+        result: &Result<Answer, ApiError>,
+    ) {
         const MOST: usize = 2000;
+        self.metrics.query(taken, result.is_ok());
+        if self.options.slow_query.is_none_or(|slow| taken < slow) {
+            return;
+        }
         let shown: String = query.chars().take(MOST).collect();
         let times = format!("{times:?}");
         let seconds = taken.as_secs_f64();

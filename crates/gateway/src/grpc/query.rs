@@ -143,7 +143,7 @@ impl QueryService {
         };
         let started = std::time::Instant::now();
         let result: Result<Answer, ApiError> = self.0.0.grpc_gate.run(timeout, evaluate).await;
-        self.0.0.metrics.query(started.elapsed(), result.is_ok());
+        self.0.0.count_query(&text, asked.times, started.elapsed(), &result);
         let answer = result?;
         let batch_size = usize::try_from(asked.batch_size).unwrap_or(0).clamp(1, 10_000);
         let (sender, receiver) = mpsc::channel(16);

@@ -88,6 +88,9 @@ async fn info() {
     assert!(store.max_time >= START + 239 * STEP && store.supports_sharding && store.supports_without_replica_labels);
     assert_eq!(answer.label_sets[1].labels[1].value, "2");
     assert!(answer.query.is_some() && answer.component_type == "query");
+    let metrics = crate::client::get(served.internal, "/metrics", &[]).await.text();
+    let line = "grpc_grpc_server_started_total{grpc_service=\"thanos.info.Info\",grpc_method=\"Info\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
