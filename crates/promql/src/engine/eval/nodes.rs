@@ -157,10 +157,14 @@ impl Run<'_> {
                     work.ops.push(Op::Negate);
                     (work, source)
                 }
-                Kind::VectorScalar { vector, .. } => {
+                Kind::VectorScalar { vector, is_scalar_left, .. } => {
+                    // The order in which annotations come is Prometheus'.
+                    let first = if *is_scalar_left { Some(self.scalar_op(node, grid).await?) } else { None };
                     let (mut work, source) = self.chain(vector, grid).await?;
-                    let op = self.scalar_op(node, grid).await?;
-                    work.ops.push(op);
+                    work.ops.push(match first {
+                        Some(op) => op,
+                        None => self.scalar_op(node, grid).await?,
+                    });
                     (work, source)
                 }
                 Kind::Invariant(child) => {
