@@ -13,6 +13,7 @@ mod chunks;
 mod index;
 mod meta;
 mod objstore_yaml;
+mod promql_eval;
 mod promql_parse;
 mod regex;
 mod segment;
@@ -41,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("index", index::run),
     ("meta", meta::run),
     ("objstore_yaml", objstore_yaml::run),
+    ("promql_eval", promql_eval::run),
     ("promql_parse", promql_parse::run),
     ("regex", regex::run),
     ("rows", shard_select::run_rows),

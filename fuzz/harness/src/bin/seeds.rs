@@ -102,6 +102,22 @@ impl Corpus {
                 self.add("promql_parse", &format!("query-{mode}-{i}"), &[&[mode], query.as_bytes()])?;
             }
         }
+        // Samples of all kinds, then a query over them.
+        let samples: Vec<u8> = (0..128_u8).map(|i| i.wrapping_mul(37)).collect();
+        let evaluated = [
+            "sum by (x) (rate(a_total[2m])) / on () group_left avg(b)",
+            "histogram_quantile(0.9, {__name__=~\"h.*\"}) or histogram_avg(h) unless stddev_over_time(b[1m:5s])",
+            "topk(2, a_total) + ignoring (y) fill (1) b and limitk(1, increase(a_total[1m] smoothed))",
+            "label_replace(quantile_over_time(0.5, b[1m] offset 5s), \"x\", \"$1\", \"y\", \"(.*)\") > bool scalar(b @ end())",
+            "info(irate(a_total[1m] anchored)) * count_values(\"v\", changes(h[5m])) </ 3",
+            "absent_over_time(nothing{x=\"1\"}[1m]) or sort_desc(predict_linear(b[5m], 60)) - timestamp(a_total)",
+        ];
+        for (i, query) in evaluated.iter().enumerate() {
+            for flags in [0, 3, 4, 8] {
+                let head = [flags, 3, 14, 12, 128];
+                self.add("promql_eval", &format!("query-{flags}-{i}"), &[&head, &samples, query.as_bytes()])?;
+            }
+        }
         let series = [
             "foo{a=\"b\", 'c.d'='e'} 1 _ _x3 stale -1.5+2x3 NaN 5m 1e3x2",
             "{\"my.metric\"} {{schema:1 sum:-0.3 count:3.1 z_bucket:7 z_bucket_w:0.05 buckets:[5.1 10] offset:-3}}x2",
