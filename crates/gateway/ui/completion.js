@@ -123,6 +123,7 @@ export class Completion {
     const turn = this.turn;
     const typed = found.kind === 'none' ? '' : before.slice(found.from);
     if (found.kind === 'none' || (typed === '' && found.kind === 'name' && !asked)) return this.close();
+    if (found.from !== this.from || found.kind !== this.kind) this.close(); // what it shows is of another place
     let items;
     try {
       items = await this.candidates(found);
@@ -131,6 +132,7 @@ export class Completion {
     }
     if (turn !== this.turn || document.activeElement !== input) return undefined;
     this.from = found.from;
+    this.kind = found.kind;
     this.typed = typed;
     this.quote = found.quote;
     this.items = matching(items, typed);
@@ -204,6 +206,7 @@ export class Completion {
 
   close() {
     this.list.hidden = true;
+    this.list.replaceChildren();
     this.input.setAttribute('aria-expanded', 'false');
     this.input.removeAttribute('aria-activedescendant');
   }

@@ -1,0 +1,282 @@
+"""Drives the page in a real Chromium, as somebody would who has a keyboard and a mouse. Fails on whatever is not as it should be,
+on errors of the console, and on requests to anybody else. The data are those of .ci/judge-ui.sh."""
+
+import argparse
+import json
+import re
+import shutil
+import urllib.parse
+import urllib.request
+
+from playwright.sync_api import expect, sync_playwright
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("url")
+arguments.add_argument("--screenshots", help="directory for screenshots")
+arguments = arguments.parse_args()
+URL = arguments.url
+passed = 0
+
+
+def check(what, condition, found=""):
+    global passed
+    assert condition, f"{what}: {found}"
+    passed += 1
+
+
+def api(path, **parameters):
+    with urllib.request.urlopen(f"{URL}api/v1/{path}?{urllib.parse.urlencode(parameters)}") as answer:
+        return json.load(answer)
+
+
+def screenshot(page, name):
+    if arguments.screenshots:
+        page.screenshot(path=f"{arguments.screenshots}/{name}.png")
+
+
+def write(page, query):
+    page.locator("#query").fill("")
+    page.locator("#query").press_sequentially(query)
+
+
+def run(page, query):
+    page.locator("#query").fill(query)
+    page.locator("#run").click()
+    expect(page.locator("#status")).not_to_have_text("Running …")
+
+
+def tables(page):
+    run(page, "sum by (code) (requests_total)")
+    rows = page.locator("#result tbody tr")
+    expect(rows).to_have_count(2)
+    end = api("status/blocks")["data"]["maxTime"] / 1000
+    expected = {series["metric"]["code"]: series["value"][1] for series in api("query", query="sum by (code) (requests_total)", time=end)["data"]["result"]}
+    shown = dict(re.match(r'\{code="(\d+)"\}\t(.*)', row).groups() for row in rows.all_inner_texts())
+    check("values are the API's", shown == expected, shown)
+    expect(page.locator("#status")).to_contain_text("2 series at 2025-01-01 07:59:45")
+    # Labels are text, never markup.
+    run(page, "temperature")
+    expect(rows).to_have_count(1)
+    check("labels are text", '"<b>näh</b>, \\"quoted\\""' in rows.first.inner_text(), rows.first.inner_text())
+    check("nothing of them is markup", page.locator("#result b").count() == 0)
+    run(page, "1 + 1")
+    expect(rows.first.locator("td").first).to_have_text("2")
+    run(page, "nothing")
+    expect(page.locator("#result")).to_have_text("No series.")
+
+
+def graphs(page):
+    page.locator("[value=range]").check()
+    page.locator("#range").fill("2h")
+    page.locator("#step").fill("1m")
+    run(page, "sum by (path) (rate(requests_total[5m]))")
+    expect(page.locator("#view-graph")).to_have_attribute("aria-selected", "true")
+    lines, legend = page.locator(".lines path"), page.locator(".legend button")
+    expect(lines).to_have_count(3)
+    check("the legend names the series", legend.all_inner_texts() == [f'{{path="/p{i}"}}' for i in range(3)], legend.all_inner_texts())
+    points = [len(re.findall("[ML]", line.get_attribute("d"))) for line in lines.all()]
+    series = api("query_range", query="sum by (path) (rate(requests_total[5m]))", start=1735718385 - 7200, end=1735718385, step=60)["data"]["result"]
+    check("a point for each sample", points == [len(one["values"]) for one in series], points)
+    check("axes have numbers", page.locator(".grid text").count() > 8)
+    screenshot(page, "graph")
+
+    # The tooltip, by pointer and by keys.
+    box = page.locator(".plot").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".tooltip")).to_contain_text('{path="/p1"}')
+    page.locator(".plot").focus()
+    page.keyboard.press("Home")
+    first = page.locator(".tooltip").inner_text()
+    page.keyboard.press("ArrowRight")
+    check("arrows move the tooltip", page.locator(".tooltip").inner_text() != first, first)
+    # A series can be hidden and shown again.
+    legend.nth(1).click()
+    expect(lines).to_have_count(2)
+    expect(legend.nth(1)).to_have_attribute("aria-pressed", "false")
+    legend.nth(1).press("Enter")
+    expect(lines).to_have_count(3)
+    # Dragging zooms; back in the history goes back.
+    before = page.locator("#status").inner_text()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 100, steps=5)
+    page.mouse.up()
+    expect(page.locator("#status")).not_to_have_text(before)
+    expect(page.locator("#range")).not_to_have_value("2h")
+    expect(lines).to_have_count(3)
+    page.go_back()
+    expect(page.locator("#range")).to_have_value("2h")
+    expect(lines).to_have_count(3)
+    # An address brings all of it back.
+    page.reload()
+    expect(lines).to_have_count(3)
+    expect(page.locator("#query")).to_have_value("sum by (path) (rate(requests_total[5m]))")
+    page.locator("#earlier").click()
+    expect(page.locator("#end")).to_have_value("2025-01-01 06:59:45")
+    page.locator("#end").fill("")
+    page.locator("#longer").click()
+    expect(page.locator("#range")).to_have_value("4h")
+    expect(lines).to_have_count(3)
+
+
+def plans(page):
+    run(page, "sum by (path) (rate(requests_total[5m]))")
+    page.locator("#view-plan").click()
+    rows = page.locator(".plan tbody tr")
+    expect(rows.first).to_contain_text("sum of groups")
+    expect(page.locator(".plan ol li")).to_have_count(1)
+    expect(rows.nth(1)).to_contain_text("rate(requests_total[5m])")
+    screenshot(page, "plan")
+    # The views are tabs, for keys too.
+    page.locator("#view-plan").press("ArrowRight")
+    expect(page.locator("#view-table")).to_be_focused()
+    expect(page.locator("#result tbody tr")).to_have_count(3)
+
+
+def messages(page):
+    run(page, "sum by (code) (requests_total) + rat(x[5m])")
+    error = page.locator(".message.error")
+    expect(error).to_contain_text("unknown function with name")
+    expect(error.locator("mark")).to_have_text("rat")
+    check("an error leaves no result", page.locator("#result").inner_text() == "")
+    run(page, 'temperature{place="ä"} +\n# ä\n  sum(')
+    expect(error).to_contain_text("parse error")
+    page.locator("[value=instant]").check()
+    run(page, "rate(temperature[5m])")
+    expect(page.locator(".message.info")).to_contain_text("metric might not be a counter")
+    expect(page.locator(".message.info mark")).to_have_text("temperature")
+    expect(error).to_have_count(0)
+    run(page, "histogram_quantile(7, requests_total)")
+    expect(page.locator(".message.warning").first).to_be_visible()
+    page.locator("#end").fill("yesterday")
+    run(page, "1")
+    expect(error).to_contain_text('"yesterday" is no time')
+    page.locator("#end").fill("1735689600")
+    run(page, "time()")
+    expect(page.locator("#result tbody td").first).to_have_text("1735689600")
+    page.locator("#end").fill("")
+
+
+def completion(page):
+    options = page.locator("#completions [role=option]")
+    chosen = page.locator("#completions [aria-selected=true]")
+    write(page, "requ")
+    expect(options.first).to_contain_text("requests_total")
+    page.keyboard.press("Enter")
+    expect(page.locator("#query")).to_have_value("requests_total")
+    page.keyboard.type("{co")
+    expect(chosen).to_contain_text("code")
+    page.keyboard.press("Tab")
+    page.keyboard.type('="')
+    expect(options).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(chosen).to_contain_text("300")
+    screenshot(page, "completion")
+    page.keyboard.press("Enter")
+    page.keyboard.type('"}')
+    expect(page.locator("#query")).to_have_value('requests_total{code="300"}')
+    expect(options.first).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(page.locator("#result tbody tr")).to_have_count(3)
+    write(page, "hist")
+    expect(options.filter(has_text="histogram_quantile").first).to_contain_text("(scalar, vector) → vector")
+    page.keyboard.press("Escape")
+    expect(options.first).to_be_hidden()
+    write(page, "sum(requests_total) by (pa")
+    expect(chosen).to_contain_text("path")
+    # Escapes what is taken.
+    write(page, 'temperature{place="')
+    expect(options).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.keyboard.type('"}')
+    expect(page.locator("#query")).to_have_value('temperature{place="<b>näh</b>, \\"quoted\\""}')
+    page.keyboard.press("Enter")
+    expect(page.locator("#result tbody tr")).to_have_count(1)
+    # Slow typing of what is complete, then Enter: it runs.
+    write(page, "temperature")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("1 series")
+
+
+def blocks(page):
+    page.locator("#page-blocks").click()
+    expect(page.locator("#blocks-page tbody tr")).to_have_count(3)
+    shown = page.locator("#blocks-page tbody").inner_text()
+    known = api("status/blocks")["data"]
+    for block in known["blocks"]:
+        check("the table has each block", block["name"] in shown, shown)
+    check("states", sorted(block["state"] for block in known["blocks"]) == ["queried", "queried", "unmarked"], known)
+    expect(page.locator("rect.queried")).to_have_count(2)
+    expect(page.locator("rect.missing")).to_have_count(1)
+    boxes = sorted([page.locator("rect.queried").nth(i).bounding_box() for i in range(2)], key=lambda box: box["x"])
+    gap = page.locator("rect.missing").bounding_box()
+    check("the gap lies between", boxes[0]["x"] < gap["x"] < boxes[1]["x"] and gap["width"] > boxes[0]["width"] * 1.5, (boxes, gap))
+    expect(page.locator(".states")).to_contain_text("1 unmarked")
+    screenshot(page, "blocks")
+    page.locator("#page-blocks").press("ArrowLeft")
+    expect(page.locator("#query-page")).to_be_visible()
+    expect(page.locator("#blocks-page")).to_be_hidden()
+
+
+def luminance(colour):
+    channels = [int(c) / 255 for c in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def readable(page):
+    """Text stands out from what is behind it, in both modes."""
+    run(page, "sum(")
+    for mode in ("light", "dark"):
+        page.emulate_media(color_scheme=mode)
+        style = lambda selector, name: page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{name}")
+        back = luminance(style("body", "backgroundColor"))
+        check(f"{mode} is {mode}", (back > 0.5) == (mode == "light"), back)
+        for selector in ("body", ".error b", "textarea"):
+            text = luminance(style(selector, "color"))
+            contrast = (max(text, back) + 0.05) / (min(text, back) + 0.05)
+            check(f"contrast of {selector} in {mode} mode", contrast > 4.5, contrast)
+        screenshot(page, f"error-{mode}")
+
+
+def main():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(viewport={"width": 1100, "height": 760})
+        page = context.new_page()
+        page.set_default_timeout(15000)
+        expect.set_options(timeout=15000)
+        complaints, foreign, refused = [], [], []
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(URL) else foreign.append(request.url))
+        page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+        page.goto(URL)
+        expect(page.locator("#query")).to_be_focused()
+        for part in (tables, graphs, plans, messages, completion, blocks, readable):
+            part(page)
+            print(f"PASS {part.__name__}", flush=True)
+        # The browser itself reports answers to wrong queries, which are meant here.
+        unexpected = [text for text in complaints if "status of 400" not in text]
+        check("the console is quiet", not unexpected, unexpected)
+        check("nobody else is asked", not foreign, foreign)
+        check("only wrong queries are refused", all("/api/v1/query" in url for url in refused), refused)
+
+        # The policy that is sent forbids what an intruder would try.
+        blocked = page.evaluate("""async () => {
+          const tried = [];
+          document.addEventListener('securitypolicyviolation', (event) => tried.push(event.effectiveDirective));
+          const script = document.createElement('script');
+          script.textContent = 'window.intruded = true';
+          document.head.append(script);
+          await fetch('http://127.0.0.2:1/').catch(() => {});
+          await new Promise((done) => setTimeout(done, 200));
+          return [window.intruded === undefined, tried];
+        }""")
+        check("scripts within the page and requests to others are blocked", blocked[0] and {"script-src-elem", "connect-src"} <= set(blocked[1]), blocked)
+        browser.close()
+    print(f"DONE the page in Chromium {browser.version}: {passed} checks besides those that wait")
+
+
+main()
