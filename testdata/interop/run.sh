@@ -21,6 +21,7 @@ usage: run.sh build                                          build the judges
        run.sh promqltest [<script or directory>...]         scripts of PromQL with Prometheus' engine; testdata/promqltest by default
        run.sh promqltest-fill <script>...                    write Prometheus' answers below evaluations that expect nothing
        run.sh promqltest-random <dir> <seed> <count>         scripts at random, with Prometheus' answers
+       run.sh promql-judge [--seed N] [--count N]            random queries, asked of Prometheus 3.15 and of our engine
        run.sh selftest                                       the judges' own tests, on good and on damaged files
 
 Several blocks are merged by sample; the first given wins where they differ. Flags after -- go to verify. The
@@ -65,6 +66,18 @@ joined() {
     list+=${list:+:}$(realpath "$path")
   done
   echo "$list"
+}
+
+# Our engine against Prometheus', which answers in this program.
+promql_judge() {
+  mkdir -p "$out/bin"
+  (cd "$here/promql" && go build -o "$out/bin/promql" .) || {
+    echo "FAIL build promql"
+    return 1
+  }
+  local judge=${CARGO_TARGET_DIR:-$root/target}/release/promql_judge
+  [[ -x $judge ]] || (cd "$root" && cargo build --release --quiet --package promparquet-testkit --bin promql_judge)
+  "$judge" engine --program "$out/bin/promql" "$@"
 }
 
 # python_bin prints a Python that has the pinned packages; it makes a virtual environment if there is none yet.
@@ -161,6 +174,7 @@ case $command in
   format | tsdb) build && "$out/bin/$command" "$@" ;;
   regex) regex && echo "PASS regex" ;;
   promql) promql "$@" ;;
+  promql-judge) promql_judge "$@" ;;
   promqltest)
     (($# >= 1)) || set -- "$root/testdata/promqltest"
     promqltest TestScripts PROMQL_SCRIPTS="$(joined "$@")"

@@ -151,7 +151,10 @@ impl Builder {
             Shape::StartedNative => Some(Native::new(NativeKind::Integer, &mut rng)),
             _ => None,
         };
-        let mut values = Values { shape, level: rng.below(50) as f64, step: 1 + rng.below(40) };
+        // No resets, and far from zero: how far an increase may begin before the range was otherwise once.
+        let is_steady = older && shape == Shape::Counter;
+        let least = if is_steady { 1e6 } else { 0.0 };
+        let mut values = Values { shape, least, level: least + rng.below(50) as f64, step: 1 + rng.below(40) };
         let mut samples: Vec<Sample> = Vec::new();
         let (mut start, mut missing, mut last) = (0, 0_u64, TimestampMs::MIN);
         for i in 0..DATA_LENGTH_MS / INTERVAL_MS {
@@ -176,6 +179,7 @@ impl Builder {
                     continue;
                 }
             }
+            reset &= !is_steady;
             let value = match &mut native {
                 Some(native) => {
                     if reset {
@@ -205,6 +209,8 @@ impl Builder {
 
 struct Values {
     shape: Shape,
+    /// What a counter begins with.
+    least: f64,
     level: f64,
     step: u64,
 }
@@ -214,7 +220,7 @@ impl Values {
         match self.shape {
             Shape::Counter | Shape::Started | Shape::Bucket(_) => {
                 if reset {
-                    self.level = 0.0;
+                    self.level = self.least;
                 }
                 let many = if let Shape::Bucket(number) = self.shape { u64::from(number + 1) * 5 } else { self.step };
                 if !rng.one_in(4) {
@@ -239,7 +245,7 @@ impl Values {
             _ => {
                 self.level += (rng.below(201) as f64 - 100.0) / if self.step.is_multiple_of(2) { 10.0 } else { 7.0 };
                 if rng.one_in(10) {
-                    self.level = self.level.round()
+                    self.level = self.level.round();
                 }
                 self.level
             }

@@ -76,6 +76,12 @@ const NEWER: &[FunctionId] = &[
     FunctionId::HistogramCount,
     FunctionId::HistogramSum,
     FunctionId::HistogramFraction,
+    // Not so of buckets that shrink, and of infinities.
+    FunctionId::HistogramQuantile,
+    FunctionId::StddevOverTime,
+    FunctionId::StdvarOverTime,
+    // Not so of a range that is the same at each step.
+    FunctionId::PredictLinear,
 ];
 /// What most takes floats.
 const ORDINARY: &[&str] = &["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"];
@@ -283,6 +289,7 @@ impl Random {
             21 => self.labels_function(depth),
             22 if self.is_new() => self.info(depth),
             22 => format!("absent({})", self.selector()),
+            _ if !self.is_new() => self.call(depth),
             _ => {
                 let quantile = self.quantile();
                 let buckets = format!("rate(latency_seconds_bucket[{}])", self.duration());
@@ -328,6 +335,10 @@ impl Random {
                 }
                 (_, Some(ValueType::Scalar)) if self.chance(3) => self.scalar(depth - 1),
                 (_, Some(ValueType::Scalar)) => self.number(),
+                // How far an increase may begin before the range was otherwise once, where values are near zero.
+                (FunctionId::Rate | FunctionId::Increase, _) if !self.is_new() => {
+                    format!("requests_total[{}]{}", self.duration(), self.modifiers())
+                }
                 (_, Some(ValueType::Matrix)) => self.matrix(depth - 1),
                 // Of great numbers these depend on the last bit, in which libraries differ, or give such numbers.
                 (Sin | Cos | Tan | Sinh | Cosh | Exp | Minute | Hour, _) => {
@@ -337,6 +348,11 @@ impl Random {
             });
         }
         format!("{}({})", function.name, arguments.join(", "))
+    }
+
+    fn ordinary(&mut self) -> &'static str {
+        // Those of infinities were otherwise once.
+        self.pick(if self.is_new() { ORDINARY } else { &ORDINARY[..6] })
     }
 
     fn labels_list(&mut self) -> String {
@@ -355,7 +371,7 @@ impl Random {
         };
         let behind = self.chance(4);
         let (op, argument) = match self.below(if self.is_new() { 16 } else { 13 }) {
-            0..=7 => (self.pick(ORDINARY), String::new()),
+            0..=7 => (self.ordinary(), String::new()),
             8 | 9 => (self.pick(&["topk", "bottomk"]), self.pick(&["1", "2", "3", "0", "-1", "100"]).to_owned()),
             10 | 11 => ("quantile", self.quantile()),
             12 => ("count_values", format!("\"{}\"", self.pick(&["value", "job", "code"]))),
@@ -367,10 +383,14 @@ impl Random {
         let is_stable = matches!(op, "topk" | "bottomk" | "limitk" | "count_values");
         let inner = match self.below(2) {
             _ if !is_stable => self.vector(depth - 1),
+            // Of ties, an older one takes others.
+            _ if !self.is_new() && op != "count_values" => "temperature".to_owned() + &self.modifiers(),
             0 => self.selector(),
             _ => format!(
                 "{}({})",
-                self.pick(&["rate", "max_over_time", "count_over_time", "changes"]),
+                self.pick(
+                    &["changes", "max_over_time", "count_over_time", "rate"][..if self.is_new() { 4 } else { 3 }]
+                ),
                 self.plain_matrix()
             ),
         };
@@ -390,7 +410,8 @@ impl Random {
                 } else {
                     &["+", "-", "*", "/", "%", "^", "atan2"]
                 };
-                self.pick(all).to_owned()
+                // An older atan2 keeps the name; and it sums less exactly, which the others before make visible.
+                self.pick(if self.is_new() { all } else { &all[..4] }).to_owned()
             }
         };
         if comparison && !set && self.chance(3) {
@@ -407,7 +428,7 @@ impl Random {
             0..=2 => (self.vector(depth - 1), None),
             3 | 4 => {
                 let (by, a, b) = (self.labels_list(), self.vector(depth - 1), self.vector(depth - 1));
-                let (op_a, op_b) = (self.pick(ORDINARY), self.pick(ORDINARY));
+                let (op_a, op_b) = (self.ordinary(), self.ordinary());
                 (format!("{op_a} by ({by}) ({a})"), Some(format!("{op_b} by ({by}) ({b})")))
             }
             _ => (self.vector(depth - 1), Some(self.vector(depth - 1))),

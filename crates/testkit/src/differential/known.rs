@@ -31,6 +31,8 @@ pub(super) fn is_of_data(error: &str) -> bool {
         "conflicting label",
         "found duplicate series for info metric",
         "modifier can only be used with",
+        "invalid smoothing factor",
+        "duration must be greater than 0",
     ];
     of_data.iter().any(|text| error.contains(text))
 }
