@@ -50,7 +50,7 @@ enum Feature {
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// The query in PromQL, such as 'sum by (job) (rate(http_requests_total[5m]))'
+    /// The query in PromQL, such as `sum by (job) (rate(http_requests_total[5m]))`
     #[arg(value_name = "PROMQL")]
     query: String,
     /// Evaluate at this time (RFC 3339 or Unix seconds) [default: now, or the end of the data if that is before]
