@@ -78,7 +78,6 @@ def graphs(page):
     series = api("query_range", query="sum by (path) (rate(requests_total[5m]))", start=1735718385 - 7200, end=1735718385, step=60)["data"]["result"]
     check("a point for each sample", points == [len(one["values"]) for one in series], points)
     check("axes have numbers", page.locator(".grid text").count() > 8)
-    screenshot(page, "graph")
 
     # The tooltip, by pointer and by keys.
     box = page.locator(".plot").bounding_box()
@@ -117,6 +116,17 @@ def graphs(page):
     page.locator("#longer").click()
     expect(page.locator("#range")).to_have_value("4h")
     expect(lines).to_have_count(3)
+
+
+def pictures(page):
+    """The picture of the README."""
+    page.locator("#range").fill("110m")
+    run(page, 'label_replace(sum(temperature), "is", "now", "", "") or\n  label_replace(sum(avg_over_time(temperature[30m])), "is", "over 30m", "", "")')
+    expect(page.locator(".lines path")).to_have_count(2)
+    box = page.locator(".plot").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] / 3)
+    expect(page.locator(".tooltip b")).to_have_count(2)
+    screenshot(page, "graph")
 
 
 def plans(page):
@@ -254,7 +264,7 @@ def main():
         page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
         page.goto(URL)
         expect(page.locator("#query")).to_be_focused()
-        for part in (tables, graphs, plans, messages, completion, blocks, readable):
+        for part in (tables, graphs, pictures, plans, messages, completion, blocks, readable):
             part(page)
             print(f"PASS {part.__name__}", flush=True)
         # The browser itself reports answers to wrong queries, which are meant here.

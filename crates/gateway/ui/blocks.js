@@ -74,7 +74,7 @@ function timeline({ blocks, gaps }) {
   const height = row * ROW;
   const axis = timeTicks(start, end, 7).map((t) => svg('g', {},
     svg('line', { x1: x(t), x2: x(t), y1: 0, y2: height }),
-    svg('text', { x: x(t), y: height + 14, 'text-anchor': 'middle' }, timeText(t).slice(0, 16))));
+    svg('text', { x: x(t), y: height + 14, 'text-anchor': x(t) < 60 ? 'start' : x(t) > WIDTH - 60 ? 'end' : 'middle' }, timeText(t).slice(0, 16))));
   return svg('svg', { viewBox: `0 0 ${WIDTH} ${height + 20}`, class: 'timeline', role: 'img', 'aria-label': 'Timeline of the blocks, which the table below lists' },
     svg('g', { class: 'grid' }, ...axis), ...parts);
 }
