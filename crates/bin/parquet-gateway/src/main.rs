@@ -4,6 +4,8 @@ mod bucket;
 mod console;
 mod convert;
 mod error;
+#[cfg(test)]
+mod examples;
 mod explain;
 mod export;
 mod format;

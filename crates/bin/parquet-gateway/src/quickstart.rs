@@ -96,9 +96,11 @@ async fn serve(port: u16, internal_port: u16, stop: impl Future<Output = ()> + S
     gateway.catalog().sync(Timestamp::now().as_millisecond()).await?;
     // A while before the end, when all series still have samples.
     let end = gateway.catalog().snapshot().times().map_or(0, |(_, last)| last / 1000 - 600);
-    let api = format!("http://{}/api/v1", server.prometheus_address());
+    let page = server.prometheus_address();
+    let api = format!("http://{page}/api/v1");
     line(&format!(
-        "\nserving PromQL at {api}, for Grafana as a Prometheus data source, too; try:\n  \
+        "\nopen http://{page}/ in a browser: queries, graphs, the blocks\n\nserving PromQL at {api}, for Grafana as a Prometheus \
+         data source, too; try:\n  \
          curl -s '{api}/query?time={end}' --data-urlencode 'query=count by (job) ({{job!=\"\"}})'\n  \
          curl -s '{api}/query?time={end}' --data-urlencode 'query=topk(5, count by (__name__) ({{__name__!=\"\"}}))'\n  \
          curl -s '{api}/query_range?start={}&end={end}&step=5m' --data-urlencode 'query=count({{__name__!=\"\"}})'\n\

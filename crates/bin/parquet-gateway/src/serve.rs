@@ -27,8 +27,9 @@ use crate::{
 };
 
 const HELP: &str = "\
-Ports: 9000 Prometheus' HTTP API, 9001 Thanos' gRPC APIs, 6060 metrics, health and the state of the bucket. Ready (/-/ready)
-once the bucket was looked through. SIGTERM or Ctrl-C: no more connections, queries under way may end within the shutdown timeout.
+Ports: 9000 Prometheus' HTTP API, and a page for the browser at /; 9001 Thanos' gRPC APIs; 6060 metrics, health and the state of
+the bucket. Ready (/-/ready) once the bucket was looked through. SIGTERM or Ctrl-C: no more connections, queries under way may
+end within the shutdown timeout.
 
 Of the flags of thanos-parquet-gateway, those that say how it keeps files on the local disk and in buffers have no effect:
 --block.labelfilepath, --block.syncer.read-buffer-size, --memlimit.ratio.";
