@@ -41,6 +41,8 @@ def write(page, query):
 
 def run(page, query):
     page.locator("#query").fill(query)
+    # Completions would lie over the button.
+    page.locator("#query").press("Escape")
     page.locator("#run").click()
     expect(page.locator("#status")).not_to_have_text("Running …")
 
@@ -229,6 +231,67 @@ def blocks(page):
     expect(page.locator("#blocks-page")).to_be_hidden()
 
 
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def made_up(page):
+    """Answers that these data do not give, and names as somebody might write them who means harm."""
+    at = 1735689600
+    answers = {
+        "status/blocks": {"ready": True, "minTime": 0, "maxTime": 9e6, "openShards": 1, "footerBytes": 1, "gaps": [], "blocks": [
+            {"name": f"block {i}", "state": state, "error": MARKUP, "minTime": first, "maxTime": last, "shards": 1, "series": 1, "bytes": 2048,
+             "labels": {"replica": replica, MARKUP: MARKUP}}
+            for i, (state, first, last, replica) in enumerate([
+                ("queried", 0, 3e6, "a"), ("queried", 1e6, 9e6, "a"), ("failed", 0, 9e6, "b"), ("deleted", 0, 9e6, "b"), ("queried", None, None, "b")])]},
+        "query": {"resultType": "vector", "result": [
+            {"metric": {"__name__": "http.requests", "größe": MARKUP}, "histogram": [at, {"count": "6", "sum": "20", "buckets": [[3, "-0.001", "0.001", "2"], [0, "1", "2", "4"]]}]},
+            {"metric": {}, "value": [at, "NaN"]}]},
+        "query_range": {"resultType": "matrix", "result": [
+            {"metric": {"of": "infinities"}, "values": [[at, "+Inf"], [at + 60, "-Inf"], [at + 120, "NaN"], [at + 180, "1e308"]]},
+            {"metric": {"of": "histograms"}, "histograms": [[at, {"count": "1", "sum": "1"}]]}]},
+    }
+
+    def answer(route):
+        name = route.request.url.split("/api/v1/")[1].split("?")[0]
+        data = answers.get(name)
+        warnings = [f"{MARKUP} (1:1)", "9:9: beyond the query"]
+        route.fulfill(json={"status": "success", "data": data, "warnings": warnings}) if data else route.continue_()
+
+    page.route("**/api/v1/**", answer)
+    page.locator("[value=instant]").check()
+    run(page, "x")
+    rows = page.locator("#result > div > .scroll > table > tbody > tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text('{"http.requests", "größe"="<img src=x onerror=alert(1)>"}')
+    rows.first.locator("summary").click()
+    expect(rows.first.locator("meter")).to_have_count(2)
+    expect(rows.first).to_contain_text("[-0.001, 0.001]")
+    expect(page.locator(".message.warning")).to_have_count(2)
+    expect(page.locator(".message.warning mark")).to_have_text(["x"])
+    page.locator("#view-plan").click()
+    expect(page.locator("#result")).to_have_text("The answer has no plan.")
+    page.locator("#end").fill(str(at + 200))
+    page.locator("[value=range]").check()
+    expect(page.locator(".lines path")).to_have_count(1)
+    expect(page.locator(".chart .note")).to_contain_text("native histograms are not drawn")
+    check("infinities leave the picture whole", "NaN" not in page.locator(".plot").inner_html() and "Infinity" not in page.locator(".plot").inner_html())
+    page.locator("#view-table").click()
+    expect(rows.first).to_contain_text("1e308")
+
+    page.locator("#page-blocks").click()
+    expect(page.locator("#blocks-page tbody tr")).to_have_count(5)
+    expect(page.locator("#blocks-page tbody tr").first).to_contain_text(f"failed\n{MARKUP}", use_inner_text=True)
+    tops = sorted({page.locator("rect.state").nth(i).get_attribute("y") for i in range(4)})
+    check("blocks that overlap, and those of other labels, lie below each other", len(tops) == 4, tops)
+    check("no text becomes an element", page.locator("img").count() == 0)
+    page.unroute("**/api/v1/**")
+    page.route("**/api/v1/**", lambda route: route.abort())
+    page.locator("#blocks-page button").click()
+    expect(page.locator("#blocks-page .error")).to_contain_text("the server does not answer")
+    page.unroute("**/api/v1/**")
+    page.locator("#page-query").click()
+
+
 def luminance(colour):
     channels = [int(c) / 255 for c in re.findall(r"\d+", colour)[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
@@ -264,11 +327,11 @@ def main():
         page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
         page.goto(URL)
         expect(page.locator("#query")).to_be_focused()
-        for part in (tables, graphs, pictures, plans, messages, completion, blocks, readable):
+        for part in (tables, graphs, pictures, plans, messages, completion, blocks, made_up, readable):
             part(page)
             print(f"PASS {part.__name__}", flush=True)
-        # The browser itself reports answers to wrong queries, which are meant here.
-        unexpected = [text for text in complaints if "status of 400" not in text]
+        # The browser itself reports answers to wrong queries, and requests that were cut off, which are meant here.
+        unexpected = [text for text in complaints if "status of 400" not in text and "ERR_FAILED" not in text]
         check("the console is quiet", not unexpected, unexpected)
         check("nobody else is asked", not foreign, foreign)
         check("only wrong queries are refused", all("/api/v1/query" in url for url in refused), refused)

@@ -103,6 +103,7 @@ export class Completion {
       event.preventDefault();
       this.update(true);
     }
+    if (event.key === 'Escape') this.turn += 1; // what is asked for comes too late
     if (!this.isOpen) return undefined;
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
     if (by) this.mark(Math.max(0, Math.min(this.items.length - 1, this.at + by)));
