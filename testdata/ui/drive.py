@@ -292,6 +292,44 @@ def made_up(page):
     page.locator("#page-query").click()
 
 
+def units(page):
+    """What the scripts work out by themselves."""
+
+    def call(module, function, *args):
+        return page.evaluate(f"([args]) => import('/ui/{module}.js').then((m) => m.{function}(...args))", [list(args)])
+
+    for module, function, args, expected in [
+        ("api", "labelPath", ["job"], "job"),
+        ("api", "labelPath", ["http.status_code"], "U__http_2e_status__code"),
+        ("api", "labelPath", ["größe"], "U__gr_f6__df_e"),
+        ("dom", "parseDuration", ["1h30m"], 5400000),
+        ("dom", "parseDuration", ["90"], 90000),
+        ("dom", "durationText", [5400000], "1h30m"),
+        ("dom", "parseTime", ["2025-01-01 00:00:00"], 1735689600000),
+        ("dom", "parseTime", ["2025-01-01"], 1735689600000),
+        ("dom", "parseTime", ["2025-01-01T01:00:00+01:00"], 1735689600000),
+        ("dom", "parseTime", ["1735689600.5"], 1735689600500),
+        ("dom", "timeText", [1735689600000], "2025-01-01 00:00:00"),
+        ("dom", "labelsText", [{"__name__": "up", "a b": "\n"}], 'up{"a b"="\\n"}'),
+        ("chart", "ticks", [0, 1, 5], [0, 0.2, 0.4, 0.6000000000000001, 0.8, 1]),
+        ("chart", "ticks", [1, 1, 5], [1]),
+        ("chart", "numberText", [1234567], "1.235M"),
+        ("completion", "context", ["sum(ra"], {"kind": "name", "from": 4}),
+        ("completion", "context", ["up{jo"], {"kind": "label", "from": 3, "metric": "up"}),
+        ("completion", "context", ['up{job="a", x=~\'b'], {"kind": "value", "from": 16, "quote": "'", "label": "x", "metric": "up"}),
+        ("completion", "context", ['{"http.x", "a.b"="'], {"kind": "value", "from": 18, "quote": '"', "label": "a.b", "metric": ""}),
+        ("completion", "context", ["sum without (in"], {"kind": "label", "from": 13, "metric": ""}),
+        ("completion", "context", ["rate(up[5m"], {"kind": "none"}),
+        ("completion", "context", ["up # by (x"], {"kind": "none"}),
+        ("completion", "context", ["'" * 3 + "\\"], {"kind": "none"}),
+        ("results", "place", ["1:4: parse error", "äx"], {"before": "äx", "token": "", "after": ""}),
+        ("results", "place", ["bad (2:1)", "a\nbc d"], {"before": "a\n", "token": "bc", "after": " d"}),
+        ("results", "place", ["no place", "x"], None),
+    ]:
+        found = call(module, function, *args)
+        check(f"{function}({args})", found == expected, found)
+
+
 def luminance(colour):
     channels = [int(c) / 255 for c in re.findall(r"\d+", colour)[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
@@ -327,7 +365,7 @@ def main():
         page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
         page.goto(URL)
         expect(page.locator("#query")).to_be_focused()
-        for part in (tables, graphs, pictures, plans, messages, completion, blocks, made_up, readable):
+        for part in (tables, graphs, pictures, plans, messages, completion, blocks, made_up, units, readable):
             part(page)
             print(f"PASS {part.__name__}", flush=True)
         # The browser itself reports answers to wrong queries, and requests that were cut off, which are meant here.
