@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Stdout, Write};
 
-use prometheus_model::{ApiFloatText, Bucket, FloatHistogram, FloatText, Histogram, Labels, TimestampMs, Value};
+use prometheus_model::{ApiFloatText, FloatHistogram, FloatText, Histogram, Labels, TimestampMs, Value};
 use prometheus_promql::quote;
 use prometheus_queryable::{SampleColumns, Series};
 
@@ -112,7 +112,7 @@ impl<W: Write> Printer<W> {
             for sample in &self.columns.histograms {
                 write!(out, "{comma}[{},", Seconds(sample.timestamp))?;
                 match &sample.value {
-                    Value::Histogram(h) => json_histogram(out, h.count, h.sum, h.buckets())?,
+                    Value::Histogram(h) => json_float_histogram(out, &h.to_float())?,
                     Value::FloatHistogram(h) => json_float_histogram(out, h)?,
                     Value::Float(_) => {}
                 }
@@ -141,11 +141,6 @@ fn labels_text(labels: &Labels) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-fn api_count(bucket: Bucket<f64>) -> Bucket<ApiFloatText> {
-    let Bucket { lower, upper, lower_inclusive, upper_inclusive, count } = bucket;
-    Bucket { lower, upper, lower_inclusive, upper_inclusive, count: ApiFloatText(count) }
-}
-
 /// Labels as a JSON object.
 pub(crate) fn json_labels(out: &mut impl Write, labels: &Labels) -> io::Result<()> {
     out.write_all(b"{")?;
@@ -162,18 +157,10 @@ pub(crate) fn json_labels(out: &mut impl Write, labels: &Labels) -> io::Result<(
 
 /// A histogram as Prometheus' HTTP API writes it.
 pub(crate) fn json_float_histogram(out: &mut impl Write, h: &FloatHistogram) -> io::Result<()> {
-    json_histogram(out, ApiFloatText(h.count), h.sum, h.buckets().into_iter().map(api_count))
-}
-
-fn json_histogram<C: std::fmt::Display>(
-    out: &mut impl Write,
-    count: impl std::fmt::Display,
-    sum: f64,
-    buckets: impl IntoIterator<Item = Bucket<C>>,
-) -> io::Result<()> {
-    write!(out, "{{\"count\":\"{count}\",\"sum\":\"{}\"", ApiFloatText(sum))?;
+    write!(out, "{{\"count\":\"{}\",\"sum\":\"{}\"", ApiFloatText(h.count), ApiFloatText(h.sum))?;
     let mut before = ",\"buckets\":[";
-    for bucket in buckets {
+    // Buckets that reach into the zero bucket are cut.
+    for bucket in h.ascending().filter(|bucket| bucket.count != 0.0) {
         let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
             (false, true) => 0,
             (true, false) => 1,
@@ -181,7 +168,7 @@ fn json_histogram<C: std::fmt::Display>(
             (true, true) => 3,
         };
         let (low, high) = (ApiFloatText(bucket.lower), ApiFloatText(bucket.upper));
-        write!(out, "{before}[{rule},\"{low}\",\"{high}\",\"{}\"]", bucket.count)?;
+        write!(out, "{before}[{rule},\"{low}\",\"{high}\",\"{}\"]", ApiFloatText(bucket.count))?;
         before = ",";
     }
     out.write_all(if before == "," { b"]}" } else { b"}" })

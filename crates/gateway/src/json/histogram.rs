@@ -12,7 +12,8 @@ pub(crate) fn histogram(out: &mut impl Write, histogram: &FloatHistogram) -> io:
     float(out, histogram.count)?;
     out.write_all(br#","sum":"#)?;
     float(out, histogram.sum)?;
-    let buckets: Vec<_> = histogram.buckets().into_iter().filter(|bucket| bucket.count != 0.0).collect();
+    // Buckets that reach into the zero bucket are cut.
+    let buckets: Vec<_> = histogram.ascending().filter(|bucket| bucket.count != 0.0).collect();
     if !buckets.is_empty() {
         out.write_all(br#","buckets":"#)?;
         list(out, buckets, |out, bucket| {
