@@ -122,9 +122,7 @@ fn value(data: &Value) -> Result<QueryValue, String> {
             let (timestamp, value) = point(result);
             QueryValue::Scalar { timestamp, value }
         }
-        "string" => {
-            QueryValue::String { timestamp: millis(&result[0]), value: result[1].as_str().unwrap().to_owned() }
-        }
+        "string" => QueryValue::String { timestamp: millis(&result[0]), value: result[1].as_str().unwrap().to_owned() },
         "vector" => QueryValue::Vector(
             result
                 .as_array()
