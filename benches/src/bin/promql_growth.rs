@@ -110,7 +110,8 @@ fn chunk(seed: i64) -> Chunk {
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let chunks = Arc::new((0..16).map(chunk).collect::<Vec<_>>());
-    let engine = Engine::new(EngineOptions { max_samples: u64::MAX, max_memory: 16 << 30, ..EngineOptions::default() })?;
+    let engine =
+        Engine::new(EngineOptions { max_samples: u64::MAX, max_memory: 16 << 30, ..EngineOptions::default() })?;
     println!("| Query | Series | Steps | ms | Samples read, M/s | Memory of the engine, MiB | Result: series |");
     println!("|---|---|---|---|---|---|---|");
     for query in QUERIES {
