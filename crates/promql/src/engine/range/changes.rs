@@ -4,8 +4,15 @@ use std::sync::Arc;
 
 use prometheus_model::{FloatHistogram, TimestampMs};
 
-use super::{RangeTask, Window, rate::is_reset};
-use crate::{ast::Boundaries, engine::column::Point};
+use super::{RangeTask, Samples, Window, rate::is_reset};
+use crate::{
+    ast::Boundaries,
+    engine::{
+        column::{Column, Point},
+        stats::QueryStats,
+    },
+    function::FunctionId,
+};
 
 /// A sample of either kind.
 #[derive(Clone, Copy)]
@@ -15,15 +22,39 @@ struct Sample<'a> {
     value: Result<f64, &'a Arc<FloatHistogram>>,
 }
 
-pub(super) fn changes(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
+pub(super) fn evaluate(task: &RangeTask, samples: Samples<'_>, stats: &mut QueryStats) -> Column {
+    let is_changes = task.function == FunctionId::Changes;
+    if samples.histograms.is_empty() && samples.starts.is_none() && task.boundaries != Boundaries::Anchored {
+        // How many pairs up to each sample fit, so that windows need not look at theirs.
+        let fits = |[a, b]: &[f64; 2]| if is_changes { is_change(*a, *b) } else { b < a };
+        let mut count = 0_u64;
+        let sums = samples.values.array_windows().map(|pair| {
+            count += u64::from(fits(pair));
+            count
+        });
+        let counts: Vec<u64> = std::iter::once(0).chain(sums).collect();
+        return task.over(samples, stats, |window| {
+            let (first, last) = (window.first, window.first + window.values.len().checked_sub(1)?);
+            Some(Point::Float((counts.get(last)? - counts.get(first)?) as f64))
+        });
+    }
+    task.over(samples, stats, |window| if is_changes { changes(task, window) } else { resets(task, window) })
+}
+
+/// NaN is not another value than NaN.
+fn is_change(a: f64, b: f64) -> bool {
+    a != b && !(a.is_nan() && b.is_nan())
+}
+
+fn changes(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
     count(task, window, |a, b| match (a.value, b.value) {
-        (Ok(a), Ok(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (Ok(a), Ok(b)) => is_change(a, b),
         (Err(a), Err(b)) => !b.equals(a),
         _ => true,
     })
 }
 
-pub(super) fn resets(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
+fn resets(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
     count(task, window, |before, sample| {
         let by_start = || is_reset(before.start, before.time, sample.start, sample.time);
         match (before.value, sample.value) {

@@ -98,8 +98,7 @@ impl RangeTask {
             F::Irate | F::Idelta => {
                 self.over(samples, stats, |w| rate::instant(self, name, w, notes, self.function == F::Irate))
             }
-            F::Changes => self.over(samples, stats, |w| changes::changes(self, w)),
-            F::Resets => self.over(samples, stats, |w| changes::resets(self, w)),
+            F::Changes | F::Resets => changes::evaluate(self, samples, stats),
             F::Deriv => self.over(samples, stats, |w| regression::deriv(self, name, w, notes)),
             F::PredictLinear => self.over(samples, stats, |w| regression::predict_linear(self, name, w, notes)),
             F::DoubleExponentialSmoothing => {
