@@ -12,6 +12,8 @@ pub struct Error(Box<Inner>);
 pub enum ErrorKind {
     /// The bytes are damaged or were not written by a writer of this layout: restore or convert again.
     Corrupt,
+    /// It is of a version of the layout that this release does not know: use a newer one.
+    Unsupported,
     /// A value given by the caller cannot be represented.
     Invalid,
 }
@@ -25,6 +27,14 @@ pub(crate) enum Inner {
     Footer { key: &'static str, expected: &'static str, found: String },
     #[snafu(display("data columns of {duration_ms} ms over [{min_time}, {max_time}] ms: {problem}"))]
     DataColumns { min_time: i64, max_time: i64, duration_ms: i64, problem: &'static str },
+    #[snafu(display("expected {what}: {source}"))]
+    Protobuf { what: &'static str, source: prost::DecodeError },
+    #[snafu(display("a day's {what}: expected {expected}, found {found}"))]
+    Day { what: &'static str, expected: String, found: String },
+    #[snafu(display("version {version} of a day's layout; versions 0 to 2 can be read"))]
+    DayVersion { version: i64 },
+    #[snafu(display("{start} ms is not the beginning of a day"))]
+    DayStart { start: i64 },
 }
 
 impl Error {
@@ -32,8 +42,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
-            Inner::Corrupt { .. } | Inner::Footer { .. } => ErrorKind::Corrupt,
-            Inner::DataColumns { .. } => ErrorKind::Invalid,
+            Inner::Corrupt { .. } | Inner::Footer { .. } | Inner::Protobuf { .. } | Inner::Day { .. } => {
+                ErrorKind::Corrupt
+            }
+            Inner::DayVersion { .. } => ErrorKind::Unsupported,
+            Inner::DataColumns { .. } | Inner::DayStart { .. } => ErrorKind::Invalid,
         }
     }
 

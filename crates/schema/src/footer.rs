@@ -1,10 +1,13 @@
 //! What the key/value metadata of both files say: how time maps to data columns.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, ops::RangeInclusive};
 
 use prometheus_model::{TimeRange, TimestampMs};
 
-use crate::error::{Error, Inner};
+use crate::{
+    day::{self, Day},
+    error::{Error, Inner},
+};
 
 /// Name of the root of the labels file's schema. Readers ignore it; Go writers use it for compressed files.
 pub const LABELS_SCHEMA_ROOT: &str = "compressed";
@@ -19,11 +22,14 @@ const MAX_TIME_KEY: &str = "maxT";
 ///
 /// The last timestamp is inclusive. `parquet-common` hands a block's exclusive `maxTime` down unchanged, so that its
 /// files may end in a column that no sample can be in; ours never do.
+///
+/// Those of a [`Day`] hold the chunks that begin in their time, and may reach into the next ones'.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DataColumns {
     min_time: TimestampMs,
     max_time: TimestampMs,
     duration_ms: NonZeroU64,
+    of_day: bool,
 }
 
 impl DataColumns {
@@ -45,7 +51,14 @@ impl DataColumns {
         if max_time.abs_diff(min_time) / duration_ms >= u64::from(u32::MAX) {
             return Err(error("more than 2^32 - 1 columns"));
         }
-        Ok(Self { min_time, max_time, duration_ms })
+        Ok(Self { min_time, max_time, duration_ms, of_day: false })
+    }
+
+    /// The three columns of a day.
+    #[must_use]
+    pub fn of_day(day: Day) -> Self {
+        let duration_ms = NonZeroU64::new(day::COLUMN_MS).unwrap_or(NonZeroU64::MIN);
+        Self { min_time: day.start(), max_time: day.last(), duration_ms, of_day: true }
     }
 
     /// Reads the key/value metadata of either file.
@@ -107,6 +120,9 @@ impl DataColumns {
     /// How many columns there are; at least one.
     #[must_use]
     pub fn count(self) -> u32 {
+        if self.of_day {
+            return day::COLUMNS;
+        }
         self.index_of(self.max_time).saturating_add(1)
     }
 
@@ -117,7 +133,17 @@ impl DataColumns {
             return 0;
         }
         let t = t.min(self.max_time);
-        u32::try_from(t.abs_diff(self.min_time) / self.duration_ms).unwrap_or(u32::MAX)
+        let index = u32::try_from(t.abs_diff(self.min_time) / self.duration_ms).unwrap_or(u32::MAX);
+        // A day's last millisecond is the next one's first.
+        if self.of_day { index.min(day::COLUMNS.saturating_sub(1)) } else { index }
+    }
+
+    /// The columns that may hold samples of `range`.
+    #[must_use]
+    pub fn holding(self, range: TimeRange) -> RangeInclusive<u32> {
+        // Nothing says how far chunks reach.
+        let first = if self.of_day { 0 } else { self.index_of(range.start()) };
+        first..=self.index_of(range.last())
     }
 
     /// The time that column `index` covers; the last one may end after [`Self::max_time`]. `None` past the last.
@@ -174,6 +200,19 @@ mod tests {
         assert!(read("-9223372036854775808", "9223372036854775807", "1").contains("columns"));
         let missing = DataColumns::from_metadata([("minT", "1"), ("maxT", "1")]).unwrap_err().to_string();
         assert!(missing.contains("data_col_duration_ms") && missing.contains("no such key"));
+    }
+
+    #[test]
+    fn a_chunk_may_begin_before_the_range_and_the_last_sample_of_a_day_is_in_its_first_column() {
+        let start = 5 * day::DAY_MS;
+        let day = DataColumns::of_day(Day::new(2, start).unwrap());
+        assert_eq!((day.count(), day.min_time(), day.max_time()), (3, start, start + 24 * HOUR));
+        let holding = |from: i64, to: i64| day.holding(TimeRange::new(start + from * HOUR, start + to * HOUR).unwrap());
+        assert_eq!(holding(0, 1), 0..=0);
+        assert_eq!(holding(9, 10), 0..=1);
+        assert_eq!(holding(23, 24), 0..=2);
+        assert_eq!(holding(24, 25), 0..=2);
+        assert_eq!(columns(0, 24 * HOUR, 8 * HOUR).holding(TimeRange::new(9 * HOUR, 17 * HOUR).unwrap()), 1..=2);
     }
 
     proptest! {

@@ -8,6 +8,9 @@
 //! <name>/<shard>.chunks.parquet     s_data_0  s_data_1 …
 //! ```
 //!
+//! That is the layout which this workspace writes. `thanos-parquet-gateway` writes another one, which can be read too: shards
+//! of a [`day`] with other names and [cells](day_cell). [`Layout`] is which of them a shard has; a row is the same in both.
+//!
 //! Each row is one series. [`Column`] names the columns and says how each is stored; [`DataColumns`] maps time to data
 //! columns; [`cell`] is the content of a data column, [`row_index`] that of `s_col_indexes`.
 //!
@@ -20,16 +23,20 @@
 
 pub mod cell;
 mod column;
+pub mod day;
+pub mod day_cell;
 mod error;
 mod footer;
+mod layout;
 pub mod row_index;
 mod varint;
 
 pub use column::{Column, Encoding, chunks_file, label_column_name, label_of_column, labels_file};
 pub use error::{Error, ErrorKind};
 pub use footer::{CHUNKS_SCHEMA_ROOT, DataColumns, LABELS_SCHEMA_ROOT};
+pub use layout::Layout;
 
-/// Version of this layout, as `schema-spec/` counts them.
+/// Version of [`Layout::Block`], as `schema-spec/` counts them.
 ///
 /// Version 2 has `s_series_hash`; version 1, written before December 2025, lacks it and is otherwise the same.
 pub const LAYOUT_VERSION: u32 = 2;
