@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -21,6 +21,12 @@ use prometheus_queryable::{
 
 #[global_allocator]
 static ALLOCATOR: Cap<std::alloc::System> = Cap::new(std::alloc::System, usize::MAX);
+
+/// The tests measure time and the memory of the whole process: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn engine(mut options: EngineOptions) -> Engine {
     options.parser = ParserOptions::all_features();
@@ -45,6 +51,7 @@ fn store(series: usize, count: i64) -> MemoryQueryable {
 /// As deep as the parser allows, on a stack as small as those of threads mostly are.
 #[test]
 fn deep_queries_do_not_overflow_the_stack() {
+    let _alone = alone();
     let around = |open: &str, inner: &str, close: &str, depth: usize| {
         format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
     };
@@ -89,6 +96,7 @@ fn deep_queries_do_not_overflow_the_stack() {
 
 #[test]
 fn samples_and_memory_are_limited_before_they_are_spent() {
+    let _alone = alone();
     let store = store(2_000, 400);
     let request = QueryRequest::range("foo_total + 1", 0, 6_000_000, 15_000);
     let few_samples = engine(EngineOptions { max_samples: 100_000, ..EngineOptions::default() });
@@ -122,6 +130,7 @@ fn samples_and_memory_are_limited_before_they_are_spent() {
 
 #[test]
 fn steps_are_limited() {
+    let _alone = alone();
     let engine = engine(EngineOptions { max_steps: 11_000, ..EngineOptions::default() });
     let store = store(1, 10);
     for query in ["foo_total", "max_over_time(foo_total[1d:1s])"] {
@@ -216,6 +225,7 @@ fn time_to_stop(query: &str, is_slow: bool) -> Duration {
 
 #[test]
 fn dropped_queries_stop_at_once() {
+    let _alone = alone();
     for query in ["sum(rate(foo_total[5m]))", "count by (i) (foo_total)", "quantile(0.9, foo_total)"] {
         for is_slow in [false, true] {
             let elapsed = time_to_stop(query, is_slow);
@@ -224,8 +234,78 @@ fn dropped_queries_stop_at_once() {
     }
 }
 
+/// Operations on whole vectors take long, too: wherever the query is when it is dropped, the thread is free soon.
+#[test]
+fn dropped_queries_stop_at_once_within_operations() {
+    let _alone = alone();
+    const MOST: Duration = Duration::from_millis(50);
+    let store = store(3_000, 4);
+    let engine = engine(EngineOptions::default());
+    let time_to_stop = |request: &QueryRequest, delay: Duration| {
+        let (stop, stopped) = futures::channel::oneshot::channel::<Instant>();
+        let stopper = thread::spawn(move || {
+            thread::sleep(delay);
+            // It may have ended before.
+            let _ = stop.send(Instant::now());
+        });
+        let query = engine.query(&store, request).boxed();
+        let elapsed = match block_on(futures::future::select(query, stopped)) {
+            Either::Left((_, mut stopped)) => {
+                stopped.try_recv().unwrap().map_or(Duration::ZERO, |since| since.elapsed())
+            }
+            Either::Right((since, query)) => {
+                drop(query);
+                since.unwrap().elapsed()
+            }
+        };
+        stopper.join().unwrap();
+        elapsed
+    };
+    for query in
+        ["foo_total + on (i) foo_total", "foo_total or on () foo_total", "foo_total * on () group_left sum(foo_total)"]
+    {
+        let request = QueryRequest::range(query, 0, 60_000, 12);
+        for delay in (0..8).map(|i| Duration::from_millis(60 * i)) {
+            // The machine may be busy with something else: three tries.
+            let times: Vec<_> =
+                (0..3).map(|_| time_to_stop(&request, delay)).take_while(|time| *time >= MOST).collect();
+            assert!(times.len() < 3, "{query}: {times:?} after {delay:?}");
+        }
+    }
+}
+
+/// What is held beside series counts.
+#[test]
+fn scalars_and_matches_take_memory() {
+    let _alone = alone();
+    let engine = engine(EngineOptions { max_memory: 8 << 20, ..EngineOptions::default() });
+    let store = store(1, 10);
+    let refused = |request: &QueryRequest, store: &MemoryQueryable| {
+        let error = block_on(engine.query(store, request)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error}");
+        error.to_string()
+    };
+    // Each level waits for the next with a value for each of 100,000 steps.
+    let query = format!("{}time(){}", "time() + (".repeat(20), ")".repeat(20));
+    let request = QueryRequest::range(query, 0, 99_999, 1);
+    assert!(refused(&request, &store).contains("scalars"));
+    // 300 series of the one side, each at another step, match 600 of the other side.
+    let sample = |timestamp, value| Sample { timestamp, start_timestamp: 0, value: Value::Float(value) };
+    let stale = prometheus_model::stale_nan();
+    let one = |i: i64| {
+        let i_text = i.to_string();
+        let labels = Labels::from_pairs([("__name__", "one"), ("i", i_text.as_str())]).unwrap();
+        (labels, vec![sample(1_000 * i, 1.0), sample(1_000 * i + 1, stale)])
+    };
+    let many = (0..600).map(|i| (labels(i), vec![sample(0, 1.0)]));
+    let store = MemoryQueryable::new(many.chain((0..300).map(one))).unwrap();
+    let request = QueryRequest::range("foo_total * on () group_left () one", 0, 299_000, 1_000);
+    assert!(refused(&request, &store).contains("matches of an operation"));
+}
+
 #[test]
 fn queries_end_when_their_time_is_up() {
+    let _alone = alone();
     let engine = engine(EngineOptions::default());
     let timeout = Some(Duration::from_millis(100));
     let request = QueryRequest { timeout, ..QueryRequest::range("sum(rate(foo_total[5m]))", 0, 15_000_000, 15_000) };

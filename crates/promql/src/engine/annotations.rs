@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use prometheus_model::{FloatText, TimestampMs};
+use prometheus_model::{Combined, FloatText, TimestampMs};
 
 use crate::{ast::Span, error::ParseError, quote::quote};
 
@@ -282,6 +282,13 @@ impl Annotations {
     pub(crate) fn fraction_of_nans(&mut self, name: &str, span: Span) {
         let message = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
         self.info(for_metric(message.to_owned(), name), span);
+    }
+
+    /// What is to be said of two histograms that were put together.
+    pub(crate) fn combined(&mut self, combined: Combined, operation: HistogramOperation, span: Span) {
+        if combined.bounds_reconciled {
+            self.reconciled_bounds(operation, span);
+        }
     }
 
     pub(crate) fn reconciled_bounds(&mut self, operation: HistogramOperation, span: Span) {

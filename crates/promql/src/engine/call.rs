@@ -8,55 +8,9 @@ use super::{
     grid::Grid,
     kahan::Kahan,
     labels,
+    scalars::Scalars,
 };
 use crate::function::FunctionId as F;
-
-/// A scalar at each step.
-#[derive(Clone, Debug)]
-pub(crate) enum Scalars {
-    Constant(f64),
-    Steps(Vec<f64>),
-}
-
-impl Scalars {
-    #[inline]
-    pub(crate) fn at(&self, step: usize) -> f64 {
-        match self {
-            Self::Constant(value) => *value,
-            Self::Steps(values) => values.get(step).copied().unwrap_or(f64::NAN),
-        }
-    }
-
-    /// This and another one at each step.
-    pub(crate) fn zip_steps(&self, other: &Self, steps: usize) -> Vec<(f64, f64)> {
-        match (self, other) {
-            (Self::Constant(a), Self::Constant(b)) => vec![(*a, *b); steps],
-            _ => (0..steps).map(|step| (self.at(step), other.at(step))).collect(),
-        }
-    }
-
-    /// Combines two at each step.
-    pub(crate) fn with(&self, other: &Self, steps: usize, combine: impl Fn(f64, f64) -> f64) -> Self {
-        match (self, other) {
-            (Self::Constant(a), Self::Constant(b)) => Self::Constant(combine(*a, *b)),
-            _ => Self::Steps((0..steps).map(|step| combine(self.at(step), other.at(step))).collect()),
-        }
-    }
-
-    pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Self {
-        match self {
-            Self::Constant(value) => Self::Constant(function(value)),
-            Self::Steps(values) => Self::Steps(values.into_iter().map(function).collect()),
-        }
-    }
-
-    pub(crate) fn into_steps(self, steps: usize) -> Vec<f64> {
-        match self {
-            Self::Constant(value) => vec![value; steps],
-            Self::Steps(values) => values,
-        }
-    }
-}
 
 /// Go's `math.Max`: infinity before NaN before anything else.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
@@ -127,13 +81,13 @@ pub(crate) fn map(function: F, mut column: Column, params: &[Scalars], grid: Gri
             *value = function(*value);
         }
     };
-    let param = |i: usize| params.get(i).cloned().unwrap_or(Scalars::Constant(f64::NAN));
+    let param = |i: usize, default: f64| params.get(i).cloned().unwrap_or(Scalars::Constant(default));
     match function {
         F::Clamp | F::ClampMin | F::ClampMax => {
             let (low, high) = match function {
-                F::Clamp => (param(0), param(1)),
-                F::ClampMin => (param(0), Scalars::Constant(f64::INFINITY)),
-                _ => (Scalars::Constant(f64::NEG_INFINITY), param(0)),
+                F::Clamp => (param(0, f64::NAN), param(1, f64::NAN)),
+                F::ClampMin => (param(0, f64::NAN), Scalars::Constant(f64::INFINITY)),
+                _ => (Scalars::Constant(f64::NEG_INFINITY), param(0, f64::NAN)),
             };
             for (step, value) in column.floats.iter_mut().enumerate().filter(|(_, value)| is_present(**value)) {
                 let (low, high) = (low.at(step), high.at(step));
@@ -141,7 +95,7 @@ pub(crate) fn map(function: F, mut column: Column, params: &[Scalars], grid: Gri
             }
         }
         F::Round => {
-            let to = params.first().cloned().unwrap_or(Scalars::Constant(1.0));
+            let to = param(0, 1.0);
             for (step, value) in column.floats.iter_mut().enumerate().filter(|(_, value)| is_present(**value)) {
                 let inverse = 1.0 / to.at(step);
                 *value = (*value * inverse + 0.5).floor() / inverse;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use prometheus_model::TimestampMs;
 use prometheus_queryable::{self as store, Querier, Queryable, SeriesSet};
 use rustc_hash::FxHashSet;
 
@@ -24,7 +25,7 @@ use super::{
     limits::{Budget, Reserved},
     merge::{has_same_labels, merge},
     options::QueryRequest,
-    pipeline::{Done, Interrupt, Tasks, Work},
+    pipeline::{Done, Interrupt, Pending, Tasks, Work},
     plan::{Kind, Node, Plan},
     stats::QueryStats,
     value::{InstantSeries, PointValue, QueryValue, RangeSeries},
@@ -126,38 +127,21 @@ impl<'q> Run<'q> {
             if plan.is_instant {
                 return Ok(QueryValue::Scalar { timestamp: grid.start, value: values.at(0) });
             }
-            let floats = grid.times().zip(values.into_steps(grid.count)).collect();
+            let floats = grid.times().enumerate().map(|(step, time)| (time, values.at(step))).collect();
             return Ok(QueryValue::Matrix(vec![RangeSeries { floats, ..RangeSeries::default() }]));
         }
         if plan.value_type == ValueType::Matrix {
             return self.range_vector().await;
         }
-        let matrix = self.vector(&plan.root, grid).await?;
-        let series = self.cleaned(matrix.series)?;
-        if plan.is_instant {
-            let vector = series.into_iter().filter_map(|series| {
-                let value = match series.column.get(0)? {
-                    Point::Float(value) => PointValue::Float(value),
-                    Point::Histogram(histogram) => PointValue::Histogram(histogram),
-                };
-                Some(InstantSeries { labels: series.labels, timestamp: grid.start, value })
-            });
-            return Ok(QueryValue::Vector(vector.collect()));
-        }
-        let mut matrix: Vec<_> = series.into_iter().map(|series| range_series(series, grid)).collect();
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(QueryValue::Matrix(matrix))
-    }
-
-    /// Removes the names that are still to be removed.
-    fn cleaned(&self, mut series: Vec<Series>) -> Result<Vec<Series>> {
-        if !self.delays_names() {
-            return Ok(series);
-        }
-        for series in series.iter_mut().filter(|series| series.drop_name) {
-            series.labels = labels::without_name(&series.labels);
-        }
-        merge(series).ok_or_else(same_labels)
+        let Matrix { series, reserved } = self.vector(&plan.root, grid).await?;
+        let (delays_names, is_instant) = (self.delays_names(), plan.is_instant);
+        self.compute(move |_| {
+            let series = cleaned(series, delays_names)?;
+            let value = if is_instant { instant_vector(series, grid.start) } else { matrix(series, grid) };
+            drop(reserved);
+            Ok(value)
+        })
+        .await
     }
 
     pub(super) const fn delays_names(&self) -> bool {
@@ -201,22 +185,10 @@ impl<'q> Run<'q> {
 
     /// Collects what can be streamed; where series become the same, node by node.
     pub(super) async fn collected(&mut self, node: &Node, grid: Grid) -> Result<Matrix> {
-        let mut series = Vec::new();
-        let mut reserved = self.budget.reserve();
-        let streamed = self
-            .stream(node, grid, &mut |more: Vec<Series>, mut more_reserved: Reserved| {
-                more_reserved.grow("results", more.iter().map(|series| series.column.samples()).sum(), 0)?;
-                reserved.absorb(more_reserved);
-                series.extend(more);
-                Ok(())
-            })
-            .await?;
-        match streamed {
-            Streamed::Wholly => Ok(Matrix { series, reserved }),
-            Streamed::Collided => {
-                drop((series, reserved));
-                self.one_by_one(node, grid).await
-            }
+        let (work, source) = self.chain(node, grid).await?;
+        match self.gathered(work, source, true).await? {
+            Some(matrix) => Ok(matrix),
+            None => self.one_by_one(node, grid).await,
         }
     }
 
@@ -224,38 +196,58 @@ impl<'q> Run<'q> {
     fn one_by_one<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<Matrix>> {
         deep(async move {
             let (work, source) = self.single(node, grid).await?;
-            let is_range = matches!(node.kind, Kind::RangeCall(_));
-            let mut series = Vec::new();
-            let mut reserved = self.budget.reserve();
-            self.execute(work, source, &mut FxHashSet::default(), false, &mut |more, more_reserved| {
+            let matrix = self.gathered(work, source, false).await?;
+            let Matrix { series, reserved } = matrix.ok_or_else(|| Error::defect("series were not to be compared"))?;
+            if matches!(node.kind, Kind::RangeCall(_)) && has_same_labels(&series) {
+                return Err(same_labels());
+            }
+            self.merged(series, reserved).await
+        })
+    }
+
+    /// All that `source` gives; `None` if two series became the same, and `finds_collisions`.
+    async fn gathered(&mut self, work: Work, source: Source, finds_collisions: bool) -> Result<Option<Matrix>> {
+        let mut series = Vec::new();
+        let mut reserved = self.budget.reserve();
+        let streamed = self
+            .execute(work, source, finds_collisions, &mut |more, mut more_reserved| {
+                more_reserved.grow("results", more.iter().map(|series| series.column.samples()).sum(), 0)?;
                 reserved.absorb(more_reserved);
                 series.extend(more);
                 Ok(())
             })
             .await?;
-            if is_range && has_same_labels(&series) {
-                return Err(same_labels());
-            }
-            let series = merge(series).ok_or_else(same_labels)?;
-            Ok(Matrix { series, reserved })
-        })
+        Ok((streamed == Streamed::Wholly).then_some(Matrix { series, reserved }))
+    }
+
+    /// Makes one of series with equal labels.
+    pub(super) async fn merged(&mut self, series: Vec<Series>, reserved: Reserved) -> Result<Matrix> {
+        let series = self.compute(move |_| merge(series).ok_or_else(same_labels)).await?;
+        Ok(Matrix { series, reserved })
+    }
+
+    /// Does what takes long on one of the threads, so that this one can be told to stop.
+    pub(super) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Interrupt) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let interrupt = Arc::clone(&self.interrupt);
+        Pending::start(&self.shared.threads, move || work(&interrupt)).done().await
     }
 
     /// Evaluates a chain of operations on series as they come from the store, or from the first node that needs all of
     /// its series.
     pub(super) async fn stream(&mut self, node: &Node, grid: Grid, sink: &mut Sink<'_>) -> Result<Streamed> {
         let (work, source) = self.chain(node, grid).await?;
-        let mut renamed = FxHashSet::default();
-        self.execute(work, source, &mut renamed, true, sink).await
+        self.execute(work, source, true, sink).await
     }
 
     /// Gives `source` to the threads and their results to `sink`, in order.
-    async fn execute(
+    pub(super) async fn execute(
         &mut self,
         work: Work,
         source: Source,
-        renamed: &mut FxHashSet<u64>,
-        detects_collisions: bool,
+        finds_collisions: bool,
         sink: &mut Sink<'_>,
     ) -> Result<Streamed> {
         let source = match source {
@@ -269,6 +261,7 @@ impl<'q> Run<'q> {
         let per_task = work.series_per_task();
         let threads = self.shared.threads.current_num_threads();
         let mut tasks = Tasks::new(2 * threads + 1);
+        let mut renamed = FxHashSet::default();
         let mut source = self.open(source).await?;
         loop {
             self.pause().await?;
@@ -287,7 +280,7 @@ impl<'q> Run<'q> {
             }
             let Some(done) = tasks.next().await else { break };
             let Done { series, renamed: more, notes, stats, reserved } = done?;
-            if detects_collisions && more.into_iter().any(|hash| !renamed.insert(hash)) {
+            if finds_collisions && more.into_iter().any(|hash| !renamed.insert(hash)) {
                 return Ok(Streamed::Collided);
             }
             self.take_notes(notes, stats);
@@ -318,7 +311,8 @@ impl<'q> Run<'q> {
         let mut series = Vec::new();
         let mut reserved = self.budget.reserve();
         while let Some(more) = set.next().await? {
-            let bytes = more.iter().map(super::samples::encoded_bytes).sum();
+            self.pause().await?;
+            let bytes = more.iter().map(super::samples::stored_bytes).sum();
             reserved.grow("series that are read twice", 0, bytes)?;
             series.extend(more);
         }
@@ -398,7 +392,36 @@ impl OpenSource {
     }
 }
 
-pub(super) fn range_series(series: Series, grid: Grid) -> RangeSeries {
+/// Removes the names that are still to be removed.
+fn cleaned(mut series: Vec<Series>, delays_names: bool) -> Result<Vec<Series>> {
+    if !delays_names {
+        return Ok(series);
+    }
+    for series in series.iter_mut().filter(|series| series.drop_name) {
+        series.labels = labels::without_name(&series.labels);
+    }
+    merge(series).ok_or_else(same_labels)
+}
+
+fn instant_vector(series: Vec<Series>, timestamp: TimestampMs) -> QueryValue {
+    let vector = series.into_iter().filter_map(|series| {
+        let value = match series.column.get(0)? {
+            Point::Float(value) => PointValue::Float(value),
+            Point::Histogram(histogram) => PointValue::Histogram(histogram),
+        };
+        Some(InstantSeries { labels: series.labels, timestamp, value })
+    });
+    QueryValue::Vector(vector.collect())
+}
+
+/// Series by labels.
+fn matrix(series: Vec<Series>, grid: Grid) -> QueryValue {
+    let mut matrix: Vec<_> = series.into_iter().map(|series| range_series(series, grid)).collect();
+    matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+    QueryValue::Matrix(matrix)
+}
+
+fn range_series(series: Series, grid: Grid) -> RangeSeries {
     let Series { labels, column, .. } = series;
     let floats = grid.times().zip(&column.floats).filter(|(_, value)| super::column::is_present(**value));
     let floats = floats.map(|(time, value)| (time, *value)).collect();

@@ -7,11 +7,12 @@ use prometheus_model::{FloatHistogram, FloatText, Labels, TimestampMs};
 use super::{
     annotations::Annotations,
     binary::same_labels,
-    call::Scalars,
     column::{Column, Point, Series},
     grid::Grid,
     labels::{self, Groups, Key},
     merge::merge,
+    pipeline::Interrupt,
+    scalars::Scalars,
 };
 use crate::{
     ast::Span,
@@ -51,9 +52,9 @@ struct Native {
 
 /// What is computed.
 #[derive(Debug)]
-pub(super) enum Question<'q> {
-    Quantile { q: &'q Scalars, label: Option<&'q str> },
-    Fraction { lower: &'q Scalars, upper: &'q Scalars },
+pub(super) enum Question {
+    Quantile { q: Scalars, label: Option<String> },
+    Fraction { lower: Scalars, upper: Scalars },
 }
 
 impl Histograms {
@@ -97,12 +98,22 @@ impl Histograms {
     }
 
     /// Appends one series for each histogram.
-    pub(super) fn ask(&self, question: &Question<'_>, notes: &mut Annotations, result: &mut Vec<Series>) {
+    ///
+    /// # Errors
+    /// If the query is to stop.
+    pub(super) fn ask(
+        &self,
+        question: &Question,
+        interrupt: &Interrupt,
+        notes: &mut Annotations,
+        result: &mut Vec<Series>,
+    ) -> Result<()> {
         let steps = self.grid.count;
         // Where a native and a classic histogram have the same labels, neither counts.
         let is_present = |group: &Classic, step: usize| group.buckets.iter().any(|(_, column)| column.is_present(step));
         let mut clashes = vec![Vec::new(); self.groups.len()];
         for native in &self.native {
+            interrupt.check()?;
             let mut column = Column::absent(steps);
             for step in 0..steps {
                 let Some(histogram) = native.column.histogram(step) else { continue };
@@ -120,6 +131,7 @@ impl Histograms {
         }
         let mut buckets = Vec::new();
         for (group, clashes) in self.groups.iter().zip(clashes) {
+            interrupt.check()?;
             let mut column = Column::absent(steps);
             for (step, time) in self.grid.times().enumerate() {
                 buckets.clear();
@@ -134,11 +146,12 @@ impl Histograms {
             }
             self.add(&group.labels, column, question, result);
         }
+        Ok(())
     }
 
     fn native(
         &self,
-        question: &Question<'_>,
+        question: &Question,
         step: usize,
         histogram: &Arc<FloatHistogram>,
         labels: &Labels,
@@ -162,7 +175,7 @@ impl Histograms {
 
     fn classic(
         &self,
-        question: &Question<'_>,
+        question: &Question,
         step: usize,
         time: TimestampMs,
         buckets: &mut Vec<ClassicBucket>,
@@ -183,7 +196,7 @@ impl Histograms {
         }
     }
 
-    fn add(&self, labels: &Labels, column: Column, question: &Question<'_>, result: &mut Vec<Series>) {
+    fn add(&self, labels: &Labels, column: Column, question: &Question, result: &mut Vec<Series>) {
         if column.is_empty() {
             return;
         }

@@ -113,6 +113,12 @@ impl Key {
     }
 }
 
+/// Bytes in memory.
+pub(crate) fn bytes(labels: &Labels) -> u64 {
+    let text: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<u32>()).sum();
+    (text + size_of::<Labels>()) as u64
+}
+
 /// A hash for tables in memory.
 pub(crate) fn table_hash(labels: &Labels) -> u64 {
     let mut hasher = FxHasher::default();

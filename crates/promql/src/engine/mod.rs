@@ -24,6 +24,7 @@ mod pipeline;
 mod plan;
 mod range;
 mod samples;
+mod scalars;
 mod stats;
 mod value;
 

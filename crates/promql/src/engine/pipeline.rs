@@ -16,14 +16,15 @@ use prometheus_queryable as store;
 use super::{
     annotations::Annotations,
     binary::ScalarTask,
-    call::{self, Scalars},
+    call,
     column::{Column, Point, Series, absent, is_present},
     grid::Grid,
     labels,
     limits::{Budget, Reserved},
     plan::Select,
     range::{RangeTask, interpolated, interpolated_histogram},
-    samples::{Decoder, HistogramSample, Samples, encoded_bytes},
+    samples::{Decoder, HistogramSample, Samples, stored_bytes},
+    scalars::Scalars,
     stats::QueryStats,
 };
 use crate::{
@@ -165,7 +166,7 @@ impl Work {
         for series in series {
             interrupt.check()?;
             let mut decoded = budget.reserve();
-            decoded.grow("encoded samples", 0, encoded_bytes(series))?;
+            decoded.grow("stored series", 0, stored_bytes(series))?;
             let Some((column, drops_name)) = self.leaf(series, &mut decoder, &mut decoded, &mut done)? else {
                 continue;
             };
@@ -206,7 +207,7 @@ impl Work {
                 None => return Ok(()),
             }
         }
-        done.reserved.grow("results", 0, series.column.bytes())?;
+        done.reserved.grow("results", 0, series.column.bytes() + labels::bytes(&series.labels))?;
         done.series.push(series);
         Ok(())
     }
@@ -481,10 +482,30 @@ pub(crate) fn selector_leaf(select: &Select, grid: Grid, lookback_ms: i64, span:
     }
 }
 
+/// What a thread will give.
+#[derive(Debug)]
+pub(crate) struct Pending<T>(oneshot::Receiver<Result<T>>);
+
+impl<T: Send + 'static> Pending<T> {
+    /// Starts a task on one of the threads.
+    pub(crate) fn start(threads: &rayon::ThreadPool, task: impl FnOnce() -> Result<T> + Send + 'static) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        threads.spawn(move || {
+            // Whoever waited may be gone.
+            let _ = sender.send(task());
+        });
+        Self(receiver)
+    }
+
+    pub(crate) async fn done(&mut self) -> Result<T> {
+        (&mut self.0).await.unwrap_or_else(|_| Err(Error::defect("a thread of the evaluation panicked")))
+    }
+}
+
 /// Tasks that run or are done, in the order in which they were started.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    waiting: VecDeque<oneshot::Receiver<Result<Done>>>,
+    waiting: VecDeque<Pending<Done>>,
     limit: usize,
 }
 
@@ -500,18 +521,12 @@ impl Tasks {
 
     /// Starts a task on one of the threads.
     pub(crate) fn start(&mut self, threads: &rayon::ThreadPool, task: impl FnOnce() -> Result<Done> + Send + 'static) {
-        let (sender, receiver) = oneshot::channel();
-        threads.spawn(move || {
-            // Whoever waited may be gone.
-            let _ = sender.send(task());
-        });
-        self.waiting.push_back(receiver);
+        self.waiting.push_back(Pending::start(threads, task));
     }
 
     /// What the first task gives, once it is done; `None` if there is none.
     pub(crate) async fn next(&mut self) -> Option<Result<Done>> {
-        let first = self.waiting.front_mut()?;
-        let done = first.await.unwrap_or_else(|_| Err(Error::defect("a thread of the evaluation panicked")));
+        let done = self.waiting.front_mut()?.done().await;
         self.waiting.pop_front();
         Some(done)
     }

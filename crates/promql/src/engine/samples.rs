@@ -171,11 +171,12 @@ impl Samples<'_> {
     }
 }
 
-/// A bound on the samples of a series from what is known without decoding.
-pub(crate) fn encoded_bytes(series: &Series) -> u64 {
-    match &series.data {
+/// What a stored series takes in memory.
+pub(crate) fn stored_bytes(series: &Series) -> u64 {
+    let data = match &series.data {
         SeriesData::Labels => 0,
-        SeriesData::Chunks(chunks) => chunks.iter().map(|chunk| chunk.data.len() as u64).sum(),
-        SeriesData::Samples(samples) => (samples.len() * size_of::<prometheus_model::Sample>()) as u64,
-    }
+        SeriesData::Chunks(chunks) => chunks.iter().map(|chunk| chunk.data.len() + size_of_val(chunk)).sum(),
+        SeriesData::Samples(samples) => size_of_val(samples.as_slice()),
+    };
+    data as u64 + super::labels::bytes(&series.labels)
 }

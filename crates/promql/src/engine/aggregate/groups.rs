@@ -7,11 +7,11 @@ use crate::{
     ast::AggregateOp,
     engine::{
         annotations::Annotations,
-        call::Scalars,
         column::{Column, Point, Series, absent, is_present},
         kahan::{Kahan, Mean},
         labels::Groups,
         limits::{Budget, Reserved},
+        scalars::Scalars,
     },
     error::Result,
     quantile::vector_quantile,

@@ -10,11 +10,11 @@ pub(crate) use count_values::CountValues;
 
 use super::{
     annotations::Annotations,
-    call::Scalars,
     column::Series,
     grid::Grid,
     labels::Key,
     limits::{Budget, Reserved},
+    scalars::Scalars,
 };
 use crate::{
     ast::{AggregateOp, Span},
@@ -152,7 +152,7 @@ impl Aggregation {
 fn extremes(params: &Scalars) -> (f64, f64) {
     match params {
         Scalars::Constant(value) => (*value, *value),
-        Scalars::Steps(values) => values.iter().fold((f64::MAX, -f64::MAX), |(low, high), value| {
+        Scalars::Steps(steps) => steps.values.iter().fold((f64::MAX, -f64::MAX), |(low, high), value| {
             (super::call::min(low, *value), super::call::max(high, *value))
         }),
     }
@@ -161,6 +161,6 @@ fn extremes(params: &Scalars) -> (f64, f64) {
 fn has_nan(params: &Scalars) -> bool {
     match params {
         Scalars::Constant(value) => value.is_nan(),
-        Scalars::Steps(values) => values.iter().any(|value| value.is_nan()),
+        Scalars::Steps(steps) => steps.values.iter().any(|value| value.is_nan()),
     }
 }

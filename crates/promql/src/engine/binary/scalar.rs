@@ -5,8 +5,8 @@ use crate::{
     ast::{BinaryOp, Span},
     engine::{
         annotations::Annotations,
-        call::Scalars,
         column::{Column, Point, absent, is_present},
+        scalars::Scalars,
     },
 };
 

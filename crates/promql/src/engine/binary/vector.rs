@@ -20,10 +20,10 @@ use crate::{
 
 /// An operation on two vectors.
 #[derive(Debug)]
-pub(crate) struct VectorTask<'p> {
+pub(crate) struct VectorTask {
     pub(crate) op: BinaryOp,
     pub(crate) return_bool: bool,
-    pub(crate) matching: &'p VectorMatching,
+    pub(crate) matching: VectorMatching,
     pub(crate) span: Span,
     pub(crate) steps: usize,
     /// Whether names are removed when the query is done.
@@ -47,7 +47,7 @@ struct Pair {
     result: usize,
 }
 
-impl VectorTask<'_> {
+impl VectorTask {
     /// Combines the operands.
     ///
     /// # Errors
@@ -160,19 +160,22 @@ impl VectorTask<'_> {
         let nothing = Labels::default();
         let key = Key::matching(&self.matching.labels, self.matching.on);
         for (i, (series, &group)) in many.series.iter().zip(&many.groups).enumerate() {
-            for &j in one_of.get(group).into_iter().flatten() {
+            let ones = one_of.get(group).map_or(&[][..], Vec::as_slice);
+            reserved.grow("matches of an operation", 0, ((ones.len() + 1) * size_of::<Pair>()) as u64)?;
+            for &j in ones {
                 let other = one.series.get(j).map_or(&nothing, |series| &series.labels);
-                let result = table.number(self.result_labels(&series.labels, other));
+                let result = table.number(self.result_labels(&series.labels, other), reserved)?;
                 pairs.push(Pair { group, many: Some(i), one: Some(j), result });
             }
             if fill_one.is_some() {
-                let result = table.number(self.result_labels(&series.labels, &key.labels(&series.labels)));
+                let result = table.number(self.result_labels(&series.labels, &key.labels(&series.labels)), reserved)?;
                 pairs.push(Pair { group, many: Some(i), one: None, result });
             }
         }
         if fill_many.is_some() {
+            reserved.grow("matches of an operation", 0, (one.series.len() * size_of::<Pair>()) as u64)?;
             for (j, (series, &group)) in one.series.iter().zip(&one.groups).enumerate() {
-                let result = table.number(self.result_labels(&key.labels(&series.labels), &series.labels));
+                let result = table.number(self.result_labels(&key.labels(&series.labels), &series.labels), reserved)?;
                 pairs.push(Pair { group, many: None, one: Some(j), result });
             }
         }
@@ -214,7 +217,7 @@ impl VectorTask<'_> {
                         continue;
                     }
                 }
-                matched.mark(pair, step)?;
+                matched.mark(pair, step, reserved)?;
                 let point = if self.return_bool {
                     Point::Float(f64::from(u8::from(outcome.is_kept)))
                 } else if outcome.is_kept {
@@ -273,6 +276,9 @@ impl VectorTask<'_> {
             if sizes.get(*group).is_none_or(|size| *size < 2) {
                 continue;
             }
+            if !seen.contains_key(group) {
+                reserved.grow("matches of an operation", 0, self.steps as u64)?;
+            }
             let seen = seen.entry(*group).or_insert_with(|| vec![false; self.steps]);
             for (step, seen) in seen.iter_mut().enumerate() {
                 if !series.column.is_present(step) {
@@ -310,7 +316,7 @@ impl VectorTask<'_> {
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let drops_metadata = changes_metric(self.op) || (self.return_bool && !self.delays_names);
-        let matching = self.matching;
+        let matching = &self.matching;
         let is_one_to_one = matching.cardinality == Cardinality::OneToOne;
         let kept = labels::filtered(many, |name| {
             (!drops_metadata || !labels::is_metadata(name))
@@ -338,12 +344,15 @@ struct Table {
 }
 
 impl Table {
-    fn number(&mut self, labels: Labels) -> usize {
+    fn number(&mut self, labels: Labels, reserved: &mut Reserved) -> Result<usize> {
+        if let Some(number) = self.numbers.get(&labels) {
+            return Ok(*number);
+        }
+        reserved.grow("results", 0, 2 * labels::bytes(&labels))?;
         let next = self.labels.len();
-        *self.numbers.entry(labels).or_insert_with_key(|labels| {
-            self.labels.push(labels.clone());
-            next
-        })
+        self.labels.push(labels.clone());
+        self.numbers.insert(labels, next);
+        Ok(next)
     }
 }
 
@@ -358,7 +367,7 @@ struct Matched {
 }
 
 impl Matched {
-    fn new(task: &VectorTask<'_>, pairs: &[Pair]) -> Self {
+    fn new(task: &VectorTask, pairs: &[Pair]) -> Self {
         let is_one_to_one = task.matching.cardinality == Cardinality::OneToOne;
         let needs_all = task.matching.fill_left.is_some() || task.matching.fill_right.is_some();
         let mut groups: HashMap<usize, usize, FxBuildHasher> = HashMap::default();
@@ -387,23 +396,24 @@ impl Matched {
         self.groups.get(&group).and_then(|steps| steps.get(step)).copied().unwrap_or(false)
     }
 
-    fn mark(&mut self, pair: &Pair, step: usize) -> Result<()> {
+    fn mark(&mut self, pair: &Pair, step: usize, reserved: &mut Reserved) -> Result<()> {
         let steps = self.steps;
-        let set = |seen: Option<&mut Vec<bool>>| {
-            let Some(seen) = seen else { return false };
+        let mut set = |seen: Option<&mut Vec<bool>>| -> Result<bool> {
+            let Some(seen) = seen else { return Ok(false) };
             if seen.is_empty() {
+                reserved.grow("matches of an operation", 0, steps as u64)?;
                 *seen = vec![false; steps];
             }
-            seen.get_mut(step).is_some_and(|seen| std::mem::replace(seen, true))
+            Ok(seen.get_mut(step).is_some_and(|seen| std::mem::replace(seen, true)))
         };
-        let was_matched = set(self.groups.get_mut(&pair.group));
+        let was_matched = set(self.groups.get_mut(&pair.group))?;
         if self.is_one_to_one {
             if was_matched {
                 return Err(Error::execution(
                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                 ));
             }
-        } else if set(self.results.get_mut(&(pair.group, pair.result))) {
+        } else if set(self.results.get_mut(&(pair.group, pair.result)))? {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
         }
         Ok(())
@@ -412,13 +422,13 @@ impl Matched {
 
 /// Results of a set operation. Those of equal labels become one.
 struct Results<'t> {
-    task: &'t VectorTask<'t>,
+    task: &'t VectorTask,
     series: Vec<Series>,
     numbers: HashMap<Labels, usize, FxBuildHasher>,
 }
 
 impl<'t> Results<'t> {
-    fn new(task: &'t VectorTask<'t>) -> Self {
+    fn new(task: &'t VectorTask) -> Self {
         Self { task, series: Vec::new(), numbers: HashMap::default() }
     }
 

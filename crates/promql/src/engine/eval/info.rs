@@ -1,6 +1,9 @@
 //! `info`: labels of info metrics, added to other series.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use prometheus_chunks::{Encoding, ValueKind};
 use prometheus_model::{Labels, METRIC_NAME};
@@ -11,11 +14,10 @@ use super::{Matrix, Run};
 use crate::{
     ast::Boundaries,
     engine::{
-        binary::same_labels,
         column::{Column, Series, is_present},
         grid::Grid,
         labels::{self, Groups, Key},
-        merge::merge,
+        limits::Reserved,
         pipeline::{Done, Leaf, Work},
         plan::{Info, Select},
     },
@@ -36,7 +38,8 @@ struct InfoSeries {
 
 impl Run<'_> {
     pub(super) async fn info(&mut self, info: &Info, grid: Grid) -> Result<Matrix> {
-        let Matrix { series, reserved } = self.vector(&info.child, grid).await?;
+        let Matrix { series, mut reserved } = self.vector(&info.child, grid).await?;
+        let mut held = self.budget.reserve();
         let is_info = |labels: &Labels| {
             let name = labels::metric_name(labels);
             info.names.iter().all(|matcher| matcher.matches(name))
@@ -51,7 +54,7 @@ impl Run<'_> {
         {
             let data = info.data.values().flatten();
             let all: Vec<_> = matchers.iter().chain(data).chain(&info.names).cloned().collect();
-            for (labels, times) in self.info_series(info, &all, grid).await? {
+            for (labels, times) in self.info_series(info, &all, grid, &mut held).await? {
                 let group = identity.number(&labels);
                 let next = metrics.len();
                 let metric = *metrics.entry(labels::metric_name(&labels).to_owned()).or_insert(next);
@@ -105,16 +108,25 @@ impl Run<'_> {
                 by_labels.get_mut(place).into_iter().for_each(|(_, column)| column.set(step, Some(point.clone())));
             }
             let drop_name = series.drop_name;
-            results.extend(by_labels.into_iter().map(|(labels, column)| Series { labels, drop_name, column }));
+            for (labels, column) in by_labels {
+                reserved.grow("results", 0, column.bytes() + labels::bytes(&labels))?;
+                results.push(Series { labels, drop_name, column });
+            }
         }
         match failed {
             Some((_, error)) => Err(error),
-            None => Ok(Matrix { series: merge(results).ok_or_else(same_labels)?, reserved }),
+            None => self.merged(results, reserved).await,
         }
     }
 
     /// Info series with the times of their samples.
-    async fn info_series(&mut self, info: &Info, matchers: &[Matcher], grid: Grid) -> Result<Vec<(Labels, Vec<f64>)>> {
+    async fn info_series(
+        &mut self,
+        info: &Info,
+        matchers: &[Matcher],
+        grid: Grid,
+        held: &mut Reserved,
+    ) -> Result<Vec<(Labels, Vec<f64>)>> {
         let lookback_ms = self.plan.lookback_ms;
         let select = Select {
             fetch: 0,
@@ -133,7 +145,7 @@ impl Run<'_> {
         let querier = self.querier.as_deref().ok_or_else(|| Error::defect("info without a querier"))?;
         let mut set = querier.select(matchers, &hints).await?;
         let leaf = Leaf::SampleTime { select, grid, lookback_ms, is_start: false };
-        let work = Work {
+        let work = Arc::new(Work {
             leaf: Some(leaf),
             ops: Vec::new(),
             steps: grid.count,
@@ -141,19 +153,18 @@ impl Run<'_> {
             is_projected: false,
             max_samples: self.max_samples,
             stats_steps: self.stats.samples_per_step.len(),
-        };
+        });
         let mut found = Vec::new();
         while let Some(batch) = set.next().await? {
             if let Some(series) = batch.iter().find(|series| has_histograms(series)) {
                 let labels = &series.labels;
                 return Err(Error::execution(format!("this should be an info metric, with float samples: {labels}")));
             }
-            let Done { series, notes, stats, reserved, .. } = work.run(&batch, &self.budget, &self.interrupt)?;
-            self.annotations.merge(notes);
-            self.stats.samples += stats.samples;
-            self.stats.samples_read += stats.samples_read;
-            self.stats.series_read += stats.series_read;
-            drop(reserved);
+            let (work, budget) = (Arc::clone(&work), Arc::clone(&self.budget));
+            let Done { series, notes, stats, reserved, .. } =
+                self.compute(move |interrupt| work.run(&batch, &budget, interrupt)).await?;
+            self.take_notes(notes, stats);
+            held.absorb(reserved);
             found.extend(series.into_iter().map(|series| (series.labels, series.column.floats)));
         }
         set.warnings().iter().for_each(|warning| self.annotations.storage(warning.message.clone()));

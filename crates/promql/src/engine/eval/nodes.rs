@@ -5,24 +5,24 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use prometheus_model::Labels;
 
-use super::{Matrix, Run, Source, Streamed, deep, range_series};
+use super::{Matrix, Run, Source, Streamed, cleaned, deep, matrix};
 use crate::{
-    ast::Boundaries,
+    ast::{Boundaries, Span},
     engine::{
         aggregate::{Aggregation, CountValues, Spec},
         annotations::Annotations,
-        binary::{ScalarTask, VectorTask, arithmetic, same_labels},
-        call::{self, Scalars},
+        binary::{ScalarTask, VectorTask, arithmetic},
+        call,
         column::{Column, Series, absent},
         date,
         grid::Grid,
         histogram::{Histograms, Question, merged},
         labels,
-        merge::merge,
         pipeline::{Leaf, Op, Work, selector_leaf},
         plan::{Kind, Node, RangeCall, RangeInput},
         range::{RangeTask, extended_floats},
         samples::Decoder,
+        scalars::Scalars,
         value::{QueryValue, RangeSeries},
     },
     error::{Error, Repr, Result},
@@ -35,22 +35,25 @@ impl Run<'_> {
         deep(async move {
             Ok(match &node.kind {
                 Kind::Number(value) => Scalars::Constant(*value),
-                Kind::Time => Scalars::Steps(grid.times().map(|time| time as f64 / 1000.0).collect()),
+                Kind::Time => Scalars::of(grid.times().map(|time| time as f64 / 1000.0), &self.budget)?,
                 Kind::Invariant(child) => {
                     let values = self.scalars(child, grid.once()).await?;
                     Scalars::Constant(values.at(0))
                 }
-                Kind::ScalarNegate(child) => self.scalars(child, grid).await?.map(|value| -value),
+                Kind::ScalarNegate(child) => {
+                    let values = self.scalars(child, grid).await?;
+                    values.with(&Scalars::Constant(-1.0), grid.count, &self.budget, |value, _| -value)?
+                }
                 Kind::ScalarExtreme { is_max, operands } => {
                     let [a, b] = &**operands;
                     let (a, b) = (self.scalars(a, grid).await?, self.scalars(b, grid).await?);
                     let extreme = if *is_max { call::max } else { call::min };
-                    a.with(&b, grid.count, extreme)
+                    a.with(&b, grid.count, &self.budget, extreme)?
                 }
                 Kind::ScalarBinary { op, operands } => {
                     let [a, b] = &**operands;
                     let (a, b) = (self.scalars(a, grid).await?, self.scalars(b, grid).await?);
-                    a.with(&b, grid.count, |a, b| arithmetic(*op, a, b))
+                    a.with(&b, grid.count, &self.budget, |a, b| arithmetic(*op, a, b))?
                 }
                 Kind::ScalarOf(child) => self.scalar_of(child, grid).await?,
                 _ => return Err(Error::defect("a vector where a scalar should be")),
@@ -60,7 +63,7 @@ impl Run<'_> {
 
     /// The only float at each step; NaN if there is none or more.
     async fn scalar_of(&mut self, child: &Node, grid: Grid) -> Result<Scalars> {
-        let new = || vec![(f64::NAN, 0_u8); grid.count];
+        let new = || Ok(vec![(f64::NAN, 0_u8); grid.count]);
         let values = self.fold(child, grid, new, |values, series| {
             for (step, (value, seen)) in values.iter_mut().enumerate() {
                 if let Some(found) = series.column.float(step) {
@@ -70,7 +73,7 @@ impl Run<'_> {
             }
             Ok(())
         });
-        Ok(Scalars::Steps(values.await?.into_iter().map(|(value, _)| value).collect()))
+        Scalars::of(values.await?.into_iter().map(|(value, _)| value), &self.budget)
     }
 
     /// Calls `push` for each series of `child`, as they come. `new` makes what `push` fills: again if it turns out that
@@ -79,10 +82,10 @@ impl Run<'_> {
         &mut self,
         child: &Node,
         grid: Grid,
-        new: impl Fn() -> S,
+        new: impl Fn() -> Result<S>,
         mut push: impl FnMut(&mut S, Series) -> Result<()> + Send,
     ) -> Result<S> {
-        let mut state = new();
+        let mut state = new()?;
         let streamed = self
             .stream(child, grid, &mut |series, reserved| {
                 series.into_iter().try_for_each(|series| push(&mut state, series))?;
@@ -94,7 +97,7 @@ impl Run<'_> {
             return Ok(state);
         }
         drop(state);
-        let mut state = new();
+        let mut state = new()?;
         let Matrix { series, reserved } = self.vector(child, grid).await?;
         for series in series {
             push(&mut state, series)?;
@@ -126,6 +129,18 @@ impl Run<'_> {
     /// A chain of operations on single series, and where its series come from.
     pub(super) fn chain<'a>(&'a mut self, node: &'a Node, grid: Grid) -> BoxFuture<'a, Result<(Work, Source)>> {
         deep(async move {
+            if let Some((child, child_grid)) = below(node, grid) {
+                // The order in which annotations come is Prometheus'.
+                let is_op_first = matches!(node.kind, Kind::VectorScalar { is_scalar_left: true, .. });
+                let first = if is_op_first { Some(self.op(node, grid).await?) } else { None };
+                let (mut work, source) = self.chain(child, child_grid).await?;
+                work.ops.push(match first {
+                    Some(op) => op,
+                    None => self.op(node, grid).await?,
+                });
+                work.steps = work.steps.max(grid.count);
+                return Ok((work, source));
+            }
             let lookback_ms = self.plan.lookback_ms;
             Ok(match &node.kind {
                 Kind::Select(select) => {
@@ -143,36 +158,6 @@ impl Run<'_> {
                 Kind::RangeCall(call) if call.function != FunctionId::AbsentOverTime => {
                     return self.range_chain(call, grid).await;
                 }
-                Kind::Map { child, function, params } => {
-                    let (mut work, source) = self.chain(child, grid).await?;
-                    let mut values = Vec::with_capacity(params.len());
-                    for param in params {
-                        values.push(self.scalars(param, grid).await?);
-                    }
-                    work.ops.push(Op::Map { function: *function, params: values, grid });
-                    (work, source)
-                }
-                Kind::Negate(child) => {
-                    let (mut work, source) = self.chain(child, grid).await?;
-                    work.ops.push(Op::Negate);
-                    (work, source)
-                }
-                Kind::VectorScalar { vector, is_scalar_left, .. } => {
-                    // The order in which annotations come is Prometheus'.
-                    let first = if *is_scalar_left { Some(self.scalar_op(node, grid).await?) } else { None };
-                    let (mut work, source) = self.chain(vector, grid).await?;
-                    work.ops.push(match first {
-                        Some(op) => op,
-                        None => self.scalar_op(node, grid).await?,
-                    });
-                    (work, source)
-                }
-                Kind::Invariant(child) => {
-                    let (mut work, source) = self.chain(child, grid.once()).await?;
-                    work.ops.push(Op::Repeat(grid.count));
-                    work.steps = work.steps.max(grid.count);
-                    (work, source)
-                }
                 _ => {
                     let matrix = self.vector(node, grid).await?;
                     (self.work(None, Vec::new(), grid.count), Source::Series(matrix))
@@ -181,53 +166,46 @@ impl Run<'_> {
         })
     }
 
-    async fn scalar_op(&mut self, node: &Node, grid: Grid) -> Result<Op> {
-        let Kind::VectorScalar { op, return_bool, scalar, is_scalar_left, .. } = &node.kind else {
-            return Err(Error::defect("no operation with a scalar"));
-        };
-        let scalars = self.scalars(scalar, grid).await?;
-        let (op, return_bool, is_scalar_left) = (*op, *return_bool, *is_scalar_left);
-        Ok(Op::VectorScalar(ScalarTask { op, return_bool, scalars, is_scalar_left, span: node.span }))
+    /// The operation of a node that has single series [below](below).
+    async fn op(&mut self, node: &Node, grid: Grid) -> Result<Op> {
+        Ok(match &node.kind {
+            Kind::Map { function, params, .. } => {
+                Op::Map { function: *function, params: self.all_scalars(params, grid).await?, grid }
+            }
+            Kind::Negate(_) => Op::Negate,
+            Kind::VectorScalar { op, return_bool, scalar, is_scalar_left, .. } => {
+                let scalars = self.scalars(scalar, grid).await?;
+                let (op, return_bool, is_scalar_left) = (*op, *return_bool, *is_scalar_left);
+                Op::VectorScalar(ScalarTask { op, return_bool, scalars, is_scalar_left, span: node.span })
+            }
+            Kind::Invariant(_) => Op::Repeat(grid.count),
+            _ => return Err(Error::defect("no operation on single series")),
+        })
+    }
+
+    async fn all_scalars(&mut self, nodes: &[Node], grid: Grid) -> Result<Vec<Scalars>> {
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            values.push(self.scalars(node, grid).await?);
+        }
+        Ok(values)
     }
 
     /// The last operation of a chain, on series of what is below it.
     pub(super) async fn single(&mut self, node: &Node, grid: Grid) -> Result<(Work, Source)> {
-        let (below, below_grid) = match &node.kind {
-            Kind::Map { child, .. } | Kind::Negate(child) => (child, grid),
-            Kind::VectorScalar { vector, .. } => (vector, grid),
-            Kind::Invariant(child) => (child, grid.once()),
-            // What reads from the store is single already.
-            _ => return self.chain(node, grid).await,
-        };
-        let matrix = self.vector(below, below_grid).await?;
-        let op = match &node.kind {
-            Kind::Map { function, params, .. } => {
-                let mut values = Vec::with_capacity(params.len());
-                for param in params {
-                    values.push(self.scalars(param, grid).await?);
-                }
-                Op::Map { function: *function, params: values, grid }
-            }
-            Kind::Negate(_) => Op::Negate,
-            Kind::Invariant(_) => Op::Repeat(grid.count),
-            _ => self.scalar_op(node, grid).await?,
-        };
+        // What reads from the store is single already.
+        let Some((child, child_grid)) = below(node, grid) else { return self.chain(node, grid).await };
+        let matrix = self.vector(child, child_grid).await?;
+        let op = self.op(node, grid).await?;
         Ok((self.work(None, vec![op], grid.count), Source::Series(matrix)))
     }
 
     async fn range_chain(&mut self, call: &RangeCall, grid: Grid) -> Result<(Work, Source)> {
-        let mut params = Vec::with_capacity(call.params.len());
-        for param in &call.params {
-            params.push(self.scalars(param, grid).await?);
-        }
+        let params = self.all_scalars(&call.params, grid).await?;
         let options = &self.shared.options;
-        let (at, offset_ms, stats_only) = match &call.input {
-            RangeInput::Select { select, .. } => (select.at, select.offset_ms, select.stats_only),
-            RangeInput::Subquery { at, offset_ms, .. } => (*at, *offset_ms, false),
-        };
-        let fetch = match &call.input {
-            RangeInput::Select { select, .. } => Some(select.fetch),
-            RangeInput::Subquery { .. } => None,
+        let (fetch, at, offset_ms, stats_only) = match &call.input {
+            RangeInput::Select { select, .. } => (Some(select.fetch), select.at, select.offset_ms, select.stats_only),
+            RangeInput::Subquery { at, offset_ms, .. } => (None, *at, *offset_ms, false),
         };
         let task = RangeTask {
             function: call.function,
@@ -292,32 +270,38 @@ impl Run<'_> {
             Kind::Aggregate { .. } => self.aggregate(node, grid).await,
             Kind::CountValues { key, label, child } => {
                 let budget = Arc::clone(&self.budget);
-                let new = || CountValues::new(key.clone(), label.clone(), grid.count, &budget);
+                let new = || Ok(CountValues::new(key.clone(), label.clone(), grid.count, &budget));
                 let counts = self.fold(child, grid, new, |counts, series| counts.push(&series)).await?;
                 let (series, reserved) = counts.finish();
                 Ok(Matrix { series, reserved })
             }
             Kind::VectorVector { op, return_bool, matching, operands } => {
                 let [lhs, rhs] = &**operands;
-                let Matrix { series: left, reserved: left_reserved } = self.vector(lhs, grid).await?;
-                let Matrix { series: right, reserved: right_reserved } = self.vector(rhs, grid).await?;
+                let (left, right) = (self.vector(lhs, grid).await?, self.vector(rhs, grid).await?);
                 let task = VectorTask {
                     op: *op,
                     return_bool: *return_bool,
-                    matching,
+                    matching: matching.clone(),
                     span: node.span,
                     steps: grid.count,
                     delays_names: self.delays_names(),
                     is_instant: grid.is_instant(),
                 };
-                let mut notes = Annotations::default();
-                let (series, reserved) = task.apply(left, right, &self.budget, &self.interrupt, &mut notes)?;
+                let budget = Arc::clone(&self.budget);
+                let (matrix, notes) = self
+                    .compute(move |interrupt| {
+                        let mut notes = Annotations::default();
+                        let (series, reserved) =
+                            task.apply(left.series, right.series, &budget, interrupt, &mut notes)?;
+                        drop((left.reserved, right.reserved));
+                        Ok((Matrix { series, reserved }, notes))
+                    })
+                    .await?;
                 self.annotations.merge(notes);
-                drop((left_reserved, right_reserved));
-                Ok(Matrix { series, reserved })
+                Ok(matrix)
             }
             Kind::Absent { labels, child } => {
-                let new = || vec![1.0; grid.count];
+                let new = || Ok(vec![1.0; grid.count]);
                 let absent = self.fold(child, grid, new, |values, series| {
                     for (step, value) in values.iter_mut().enumerate() {
                         if series.column.is_present(step) {
@@ -330,8 +314,8 @@ impl Run<'_> {
                 self.one(labels.clone(), values)
             }
             Kind::VectorOf(child) => {
-                let values = self.scalars(child, grid).await?.into_steps(grid.count);
-                self.one(Labels::default(), values)
+                let values = self.scalars(child, grid).await?;
+                self.one(Labels::default(), (0..grid.count).map(|step| values.at(step)).collect())
             }
             Kind::DateNow(function) => {
                 let values = grid.times().map(|time| date::part(*function, (time / 1000) as f64)).collect();
@@ -349,7 +333,7 @@ impl Run<'_> {
                         series.drop_name &= to != prometheus_model::METRIC_NAME;
                     }
                 }
-                Ok(Matrix { series: merge(series).ok_or_else(same_labels)?, reserved })
+                self.merged(series, reserved).await
             }
             Kind::LabelJoin { child, to, separator, from } => {
                 let Matrix { mut series, reserved } = self.vector(child, grid).await?;
@@ -360,7 +344,7 @@ impl Run<'_> {
                     series.labels = labels::with(&series.labels, to, &text);
                     series.drop_name &= to != prometheus_model::METRIC_NAME;
                 }
-                Ok(Matrix { series: merge(series).ok_or_else(same_labels)?, reserved })
+                self.merged(series, reserved).await
             }
             Kind::Sort { child, order } => {
                 let Matrix { mut series, reserved } = self.vector(child, grid).await?;
@@ -368,22 +352,22 @@ impl Run<'_> {
                 if grid.count > 1 {
                     self.annotations.sort_in_range_query(node.span);
                 }
-                super::order::sort(&mut series, order);
-                Ok(Matrix { series, reserved })
+                let order = order.clone();
+                let sorted = self.compute(move |_| {
+                    super::order::sort(&mut series, &order);
+                    Ok(Matrix { series, reserved })
+                });
+                sorted.await
             }
             Kind::HistogramQuantiles { child, label, quantiles } => {
-                let mut values = Vec::with_capacity(quantiles.len());
-                let of_one = label.is_none();
-                if of_one {
-                    for quantile in quantiles {
-                        values.push(self.scalars(quantile, grid).await?);
-                    }
+                // In the order of the arguments.
+                let mut values = Vec::new();
+                if label.is_none() {
+                    values = self.all_scalars(quantiles, grid).await?;
                 }
-                let Matrix { series, reserved } = self.vector(child, grid).await?;
-                if !of_one {
-                    for quantile in quantiles {
-                        values.push(self.scalars(quantile, grid).await?);
-                    }
+                let matrix = self.vector(child, grid).await?;
+                if label.is_some() {
+                    values = self.all_scalars(quantiles, grid).await?;
                 }
                 for (quantile, values) in quantiles.iter().zip(&values) {
                     for step in 0..grid.count {
@@ -393,26 +377,14 @@ impl Run<'_> {
                         }
                     }
                 }
-                let delays_names = self.delays_names();
-                let histograms = Histograms::of(series, grid, delays_names, child.span, &mut self.annotations);
-                let mut results = Vec::new();
-                for q in &values {
-                    let question = Question::Quantile { q, label: label.as_deref() };
-                    histograms.ask(&question, &mut self.annotations, &mut results);
-                    self.pause().await?;
-                }
-                Ok(Matrix { series: merged(results, grid.is_instant(), delays_names)?, reserved })
+                let questions = values.into_iter().map(|q| Question::Quantile { q, label: label.clone() }).collect();
+                self.histograms(matrix, child.span, questions, grid).await
             }
             Kind::HistogramFraction { child, bounds } => {
                 let [lower, upper] = &**bounds;
                 let (lower, upper) = (self.scalars(lower, grid).await?, self.scalars(upper, grid).await?);
-                let Matrix { series, reserved } = self.vector(child, grid).await?;
-                let delays_names = self.delays_names();
-                let histograms = Histograms::of(series, grid, delays_names, child.span, &mut self.annotations);
-                let mut results = Vec::new();
-                let question = Question::Fraction { lower: &lower, upper: &upper };
-                histograms.ask(&question, &mut self.annotations, &mut results);
-                Ok(Matrix { series: merged(results, grid.is_instant(), delays_names)?, reserved })
+                let matrix = self.vector(child, grid).await?;
+                self.histograms(matrix, child.span, vec![Question::Fraction { lower, upper }], grid).await
             }
             Kind::Info(info) => self.info(info, grid).await,
             Kind::Number(_)
@@ -424,6 +396,31 @@ impl Run<'_> {
             | Kind::ScalarNegate(_)
             | Kind::Range(_) => Err(Error::defect("no vector where one should be")),
         }
+    }
+
+    /// Answers questions about histograms.
+    async fn histograms(
+        &mut self,
+        Matrix { series, reserved }: Matrix,
+        span: Span,
+        questions: Vec<Question>,
+        grid: Grid,
+    ) -> Result<Matrix> {
+        let delays_names = self.delays_names();
+        let (matrix, notes) = self
+            .compute(move |interrupt| {
+                let mut notes = Annotations::default();
+                let histograms = Histograms::of(series, grid, delays_names, span, &mut notes);
+                let mut results = Vec::new();
+                for question in &questions {
+                    histograms.ask(question, interrupt, &mut notes, &mut results)?;
+                }
+                let series = merged(results, grid.is_instant(), delays_names)?;
+                Ok((Matrix { series, reserved }, notes))
+            })
+            .await?;
+        self.annotations.merge(notes);
+        Ok(matrix)
     }
 
     /// A single series.
@@ -453,19 +450,9 @@ impl Run<'_> {
             param_span: param.as_ref().map_or(node.span, |param| param.span),
         };
         let budget = Arc::clone(&self.budget);
-        // The parameter is looked at before anything is read.
-        let first = std::sync::Mutex::new(Some(Aggregation::new(spec.clone(), &budget)?));
-        let new = || match first.lock().ok().and_then(|mut first| first.take()) {
-            Some(first) => Ok(first),
-            None => Aggregation::new(spec.clone(), &budget),
-        };
-        let aggregation = self
-            .fold(child, grid, new, |aggregation, series| match aggregation {
-                Ok(aggregation) => aggregation.push(series),
-                Err(_) => Ok(()),
-            })
-            .await?;
-        let (series, reserved, notes) = aggregation?.finish();
+        let new = || Aggregation::new(spec.clone(), &budget);
+        let aggregation = self.fold(child, grid, new, Aggregation::push).await?;
+        let (series, reserved, notes) = aggregation.finish();
         self.annotations.merge(notes);
         Ok(Matrix { series, reserved: reserved.unwrap_or_else(|| self.budget.reserve()) })
     }
@@ -474,8 +461,7 @@ impl Run<'_> {
     async fn absent_over_time(&mut self, call: &RangeCall, grid: Grid) -> Result<Matrix> {
         let (work, source) = self.range_chain(call, grid).await?;
         let mut values = vec![1.0; grid.count];
-        let mut renamed = rustc_hash::FxHashSet::default();
-        self.execute(work, source, &mut renamed, false, &mut |series, _| {
+        self.execute(work, source, false, &mut |series, _| {
             for series in series {
                 for (value, found) in values.iter_mut().zip(&series.column.floats) {
                     if crate::engine::column::is_present(*found) {
@@ -494,22 +480,27 @@ impl Run<'_> {
     /// The samples of a range vector that is the whole query.
     pub(super) async fn range_vector(&mut self) -> Result<QueryValue> {
         let (root, grid) = (&self.plan.root, self.plan.grid);
-        let Kind::Range(input) = &root.kind else { return Err(Error::defect("no range vector")) };
-        let mut matrix = match input {
-            RangeInput::Subquery { child, .. } => {
+        match &root.kind {
+            Kind::Range(input @ RangeInput::Subquery { child, .. }) => {
                 let inner = self.subquery_grid(input, grid)?;
-                let Matrix { series, .. } = self.vector(child, inner).await?;
-                let series = self.cleaned(series)?;
-                series.into_iter().map(|series| range_series(series, inner)).collect()
+                let Matrix { series, reserved } = self.vector(child, inner).await?;
+                let delays_names = self.delays_names();
+                self.compute(move |_| {
+                    let value = matrix(cleaned(series, delays_names)?, inner);
+                    drop(reserved);
+                    Ok(value)
+                })
+                .await
             }
-            RangeInput::Select { select, range_ms } => {
+            Kind::Range(RangeInput::Select { select, range_ms }) => {
                 let end = select.reference(grid.start);
                 let start = end.saturating_sub(*range_ms);
-                self.stored_range(select.fetch, select.boundaries, (start, end)).await?
+                // Stores give series by labels.
+                let series = self.stored_range(select.fetch, select.boundaries, (start, end)).await?;
+                Ok(QueryValue::Matrix(series))
             }
-        };
-        matrix.sort_by(|a: &RangeSeries, b| a.labels.cmp(&b.labels));
-        Ok(QueryValue::Matrix(matrix))
+            _ => Err(Error::defect("no range vector")),
+        }
     }
 
     async fn stored_range(
@@ -569,5 +560,14 @@ impl Run<'_> {
         }
         set.warnings().iter().for_each(|warning| self.annotations.storage(warning.message.clone()));
         Ok(matrix)
+    }
+}
+
+/// What is below an operation on single series, and when that is evaluated.
+fn below(node: &Node, grid: Grid) -> Option<(&Node, Grid)> {
+    match &node.kind {
+        Kind::Map { child, .. } | Kind::Negate(child) | Kind::VectorScalar { vector: child, .. } => Some((child, grid)),
+        Kind::Invariant(child) => Some((child, grid.once())),
+        _ => None,
     }
 }

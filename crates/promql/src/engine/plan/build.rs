@@ -346,8 +346,7 @@ impl<'o> Builder<'o> {
             (function, call.args.first())
         {
             let select = self.select(selector, None, &inside)?;
-            let is_invariant = function == FunctionId::Timestamp && select.at.is_some();
-            let is_invariant = is_invariant || (function == FunctionId::StartTimestamp && select.at.is_some());
+            let is_invariant = select.at.is_some();
             let kind = Kind::SampleTime { select, is_start: function == FunctionId::StartTimestamp };
             return Ok(Built { node: Node { id, span: call.span, kind }, is_invariant, is_worth_it: true });
         }

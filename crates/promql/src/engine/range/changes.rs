@@ -1,10 +1,6 @@
 //! `changes` and `resets`, which look at neighbours.
 
-use std::sync::Arc;
-
-use prometheus_model::{FloatHistogram, TimestampMs};
-
-use super::{RangeTask, Samples, Window, rate::is_reset};
+use super::{AnySample, RangeTask, Samples, Window, rate::is_reset};
 use crate::{
     ast::Boundaries,
     engine::{
@@ -13,14 +9,6 @@ use crate::{
     },
     function::FunctionId,
 };
-
-/// A sample of either kind.
-#[derive(Clone, Copy)]
-struct Sample<'a> {
-    time: TimestampMs,
-    start: TimestampMs,
-    value: Result<f64, &'a Arc<FloatHistogram>>,
-}
 
 pub(super) fn evaluate(task: &RangeTask, samples: Samples<'_>, stats: &mut QueryStats) -> Column {
     let is_changes = task.function == FunctionId::Changes;
@@ -69,10 +57,10 @@ fn resets(task: &RangeTask, window: &Window<'_>) -> Option<Point> {
 fn count(
     task: &RangeTask,
     window: &Window<'_>,
-    mut fits: impl FnMut(&Sample<'_>, &Sample<'_>) -> bool,
+    mut fits: impl FnMut(&AnySample<'_>, &AnySample<'_>) -> bool,
 ) -> Option<Point> {
     let (mut float, mut histogram) = first(task, window)?;
-    let mut before: Option<Sample<'_>> = None;
+    let mut before: Option<AnySample<'_>> = None;
     let mut count = 0_u64;
     let wants_starts = task.wants_starts();
     loop {
@@ -83,15 +71,11 @@ fn count(
             (is_float, _) => is_float.is_some(),
         };
         let sample = if takes_float {
-            let start = window.starts.and_then(|starts| starts.get(float)).copied().unwrap_or_default();
-            let value = Ok(window.values.get(float).copied().unwrap_or(f64::NAN));
             float += 1;
-            Sample { time: next_float.copied().unwrap_or_default(), start, value }
+            window.float(float - 1)?
         } else {
-            let sample = next_histogram?;
             histogram += 1;
-            let start = if wants_starts { sample.start } else { 0 };
-            Sample { time: sample.time, start, value: Err(&sample.histogram) }
+            window.histogram(histogram - 1, wants_starts)?
         };
         if let Some(before) = &before {
             count += u64::from(fits(before, &sample));

@@ -119,9 +119,6 @@ pub(crate) fn extended_floats(
     std::iter::once((start, left)).chain(inside).chain([(end, right)]).collect()
 }
 
-/// Why two histograms have nothing in between.
-struct Incompatible;
-
 /// The histogram at `time` on the line between two samples.
 pub(crate) fn interpolated_histogram(
     a: &HistogramSample,
@@ -143,16 +140,9 @@ pub(crate) fn interpolated_histogram(
         result.mul(part);
         return Some(result);
     }
-    let mut note = |combined: Result<prometheus_model::Combined, Incompatible>, operation| {
-        let reconciled = combined.ok()?.bounds_reconciled;
-        if reconciled {
-            notes.reconciled_bounds(operation, span);
-        }
-        Some(())
-    };
-    note(result.sub(&a.histogram).map_err(|_| Incompatible), HistogramOperation::Subtraction)?;
+    notes.combined(result.sub(&a.histogram).ok()?, HistogramOperation::Subtraction, span);
     result.mul(part);
-    note(result.add(&a.histogram).map_err(|_| Incompatible), HistogramOperation::Addition)?;
+    notes.combined(result.add(&a.histogram).ok()?, HistogramOperation::Addition, span);
     Some(result)
 }
 

@@ -1,6 +1,6 @@
 //! Rates of native histograms.
 
-use prometheus_model::{CounterResetHint, FloatHistogram};
+use prometheus_model::{Combined, CounterResetHint, FloatHistogram, IncompatibleHistograms};
 
 use super::{
     RangeTask, Window,
@@ -53,18 +53,8 @@ pub(super) fn add(
     notes: &mut Annotations,
     task: &RangeTask,
 ) -> bool {
-    match sum.add(other) {
-        Ok(combined) => {
-            if combined.bounds_reconciled {
-                notes.reconciled_bounds(HistogramOperation::Addition, task.first_span);
-            }
-            true
-        }
-        Err(_) => {
-            notes.mixed_exponential_custom(name, task.first_span);
-            false
-        }
-    }
+    let combined = sum.add(other);
+    is_combined(combined, HistogramOperation::Addition, name, notes, task)
 }
 
 /// Subtracts, and says what went wrong; `false` if it cannot be done.
@@ -75,18 +65,22 @@ pub(super) fn sub(
     notes: &mut Annotations,
     task: &RangeTask,
 ) -> bool {
-    match difference.sub(other) {
-        Ok(combined) => {
-            if combined.bounds_reconciled {
-                notes.reconciled_bounds(HistogramOperation::Subtraction, task.first_span);
-            }
-            true
-        }
-        Err(_) => {
-            notes.mixed_exponential_custom(name, task.first_span);
-            false
-        }
+    let combined = difference.sub(other);
+    is_combined(combined, HistogramOperation::Subtraction, name, notes, task)
+}
+
+fn is_combined(
+    combined: Result<Combined, IncompatibleHistograms>,
+    operation: HistogramOperation,
+    name: &str,
+    notes: &mut Annotations,
+    task: &RangeTask,
+) -> bool {
+    match combined {
+        Ok(combined) => notes.combined(combined, operation, task.first_span),
+        Err(_) => notes.mixed_exponential_custom(name, task.first_span),
     }
+    combined.is_ok()
 }
 
 /// The increase over two samples at least. `None` if they do not go together, which a note says.

@@ -7,16 +7,18 @@ mod over_time;
 mod rate;
 mod regression;
 
+use std::sync::Arc;
+
 pub(crate) use extended::{extended_floats, interpolated, interpolated_histogram};
 pub(crate) use over_time::HistogramMean;
-use prometheus_model::{Labels, TimestampMs};
+use prometheus_model::{FloatHistogram, Labels, TimestampMs};
 
 use super::{
     annotations::Annotations,
-    call::Scalars,
     column::{Column, Point},
     grid::Grid,
     samples::{HistogramSample, Samples},
+    scalars::Scalars,
     stats::QueryStats,
 };
 use crate::{
@@ -69,6 +71,28 @@ struct Window<'a> {
     first: usize,
 }
 
+/// A sample of either kind.
+#[derive(Clone, Copy)]
+struct AnySample<'a> {
+    time: TimestampMs,
+    start: TimestampMs,
+    value: std::result::Result<f64, &'a Arc<FloatHistogram>>,
+}
+
+impl<'a> Window<'a> {
+    fn float(&self, i: usize) -> Option<AnySample<'a>> {
+        let start = self.starts.and_then(|starts| starts.get(i)).copied().unwrap_or_default();
+        Some(AnySample { time: *self.times.get(i)?, start, value: Ok(*self.values.get(i)?) })
+    }
+
+    /// Start timestamps count only if they are wanted.
+    fn histogram(&self, i: usize, wants_starts: bool) -> Option<AnySample<'a>> {
+        let sample = self.histograms.get(i)?;
+        let start = if wants_starts { sample.start } else { 0 };
+        Some(AnySample { time: sample.time, start, value: Err(&sample.histogram) })
+    }
+}
+
 impl RangeTask {
     /// Whether the metric's name stays.
     pub(crate) const fn keeps_name(&self) -> bool {
@@ -102,8 +126,7 @@ impl RangeTask {
             F::Deriv => self.over(samples, stats, |w| regression::deriv(self, name, w, notes)),
             F::PredictLinear => self.over(samples, stats, |w| regression::predict_linear(self, name, w, notes)),
             F::DoubleExponentialSmoothing => {
-                let params = self.param(0).zip_steps(self.param(1), self.grid.count);
-                regression::check_smoothing(&params, samples, self)?;
+                regression::check_smoothing(self, samples)?;
                 self.over(samples, stats, |w| regression::smoothed(self, name, w, notes))
             }
             F::AbsentOverTime | F::PresentOverTime => self.over(samples, stats, |_| Some(Point::Float(1.0))),

@@ -268,14 +268,6 @@ pub(super) const fn overlaps_before(start_before: TimestampMs, before: Timestamp
     start != 0 && start < before && start != start_before
 }
 
-/// A sample of either kind.
-#[derive(Clone, Copy)]
-struct Either<'a> {
-    time: TimestampMs,
-    start: TimestampMs,
-    value: Result<f64, &'a Arc<FloatHistogram>>,
-}
-
 /// `irate` and `idelta`: of the last two samples.
 pub(super) fn instant(
     task: &RangeTask,
@@ -284,16 +276,8 @@ pub(super) fn instant(
     notes: &mut Annotations,
     is_rate: bool,
 ) -> Option<Point> {
-    let float = |back: usize| {
-        let i = window.times.len().checked_sub(back)?;
-        let start = window.starts.and_then(|starts| starts.get(i)).copied().unwrap_or_default();
-        Some(Either { time: *window.times.get(i)?, start, value: Ok(*window.values.get(i)?) })
-    };
-    let histogram = |back: usize| {
-        let sample = window.histograms.get(window.histograms.len().checked_sub(back)?)?;
-        let start = if window.starts.is_some() || task.wants_starts() { sample.start } else { 0 };
-        Some(Either { time: sample.time, start, value: Err(&sample.histogram) })
-    };
+    let float = |back: usize| window.float(window.times.len().checked_sub(back)?);
+    let histogram = |back: usize| window.histogram(window.histograms.len().checked_sub(back)?, task.wants_starts());
     let mut last = [float(2), float(1), histogram(2), histogram(1)];
     last.sort_by_key(|sample| sample.map_or(TimestampMs::MIN, |sample| sample.time));
     let [_, _, Some(a), Some(b)] = last else { return None };
@@ -321,10 +305,7 @@ pub(super) fn instant(
             let mut change = FloatHistogram::clone(after);
             if !is_rate || (!was_reset && !after.detect_reset(before)) {
                 match change.sub(before) {
-                    Ok(combined) if combined.bounds_reconciled => {
-                        notes.reconciled_bounds(HistogramOperation::Subtraction, span);
-                    }
-                    Ok(_) => {}
+                    Ok(combined) => notes.combined(combined, HistogramOperation::Subtraction, span),
                     Err(_) => {
                         notes.mixed_exponential_custom(name, span);
                         return None;

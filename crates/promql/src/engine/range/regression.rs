@@ -62,16 +62,16 @@ pub(super) fn predict_linear(
 
 /// # Errors
 /// If a factor is out of range at a step at which there are samples.
-pub(super) fn check_smoothing(factors: &[(f64, f64)], samples: Samples<'_>, task: &RangeTask) -> Result<()> {
+pub(super) fn check_smoothing(task: &RangeTask, samples: Samples<'_>) -> Result<()> {
+    let (smoothing, trend) = (task.param(0), task.param(1));
     let is_factor = |factor: f64| factor > 0.0 && factor < 1.0;
-    if factors.iter().all(|(smoothing, trend)| is_factor(*smoothing) && is_factor(*trend)) {
+    if (0..task.grid.count).all(|step| is_factor(smoothing.at(step)) && is_factor(trend.at(step))) {
         return Ok(());
     }
     let mut bad = None;
     let mut no_stats = crate::engine::stats::QueryStats::default();
     task.over(samples, &mut no_stats, |window| {
-        let (smoothing, trend) = factors.get(window.step).copied().unwrap_or_default();
-        let refused = [("smoothing", "sf", smoothing), ("trend", "tf", trend)];
+        let refused = [("smoothing", "sf", smoothing.at(window.step)), ("trend", "tf", trend.at(window.step))];
         // NaN passes, as in Prometheus.
         bad = bad.take().or_else(|| refused.into_iter().find(|(_, _, factor)| *factor <= 0.0 || *factor >= 1.0));
         None
