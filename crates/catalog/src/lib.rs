@@ -10,7 +10,6 @@
 
 mod catalog;
 mod error;
-mod external_labels;
 mod layout;
 mod listing;
 mod shard_cache;
@@ -19,7 +18,6 @@ mod snapshot;
 
 pub use catalog::{Catalog, CatalogOptions, SyncReport};
 pub use error::{Error, ErrorKind, Result};
-pub use external_labels::ExternalLabelsQueryable;
 pub use layout::Layout;
 pub use shard_sets::{ShardSets, discover_shard_sets, open_shard_sets, shard_set};
 pub use snapshot::{SetInfo, SetState, Snapshot};

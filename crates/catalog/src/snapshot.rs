@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use prometheus_model::{Labels, TimeRange, TimestampMs};
-use prometheus_queryable::{self as queryable, MergedQueryable, PartialResponse, Querier, Queryable};
+use prometheus_queryable::{
+    self as queryable, ExternalLabelsQueryable, MergedQueryable, PartialResponse, Querier, Queryable,
+};
 use promparquet_query::{ParquetQueryable, Quota, RowCache};
 use promparquet_shard::Shard;
 
 use crate::{
     catalog::CatalogOptions,
     error::{Detail, Error},
-    external_labels::ExternalLabelsQueryable,
     listing::Stamp,
     shard_cache::{ShardCache, Slot},
 };

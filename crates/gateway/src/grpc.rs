@@ -2,7 +2,6 @@
 
 mod info;
 mod query;
-mod replicas;
 mod snappy;
 mod store;
 

@@ -11,19 +11,23 @@
 pub mod conformance;
 mod dedup;
 mod error;
+mod external_labels;
 mod hints;
 mod matcher;
 mod memory;
 mod merge;
 mod querier;
+mod relabelled;
 mod series;
 
 pub use dedup::{DedupAlgorithm, DedupQueryable};
 pub use error::{Error, ErrorKind, Result};
+pub use external_labels::ExternalLabelsQueryable;
 pub use hints::{Grouping, LabelHints, Projection, SelectHints, Sharding};
 pub use matcher::{MatchOp, Matcher};
 pub use memory::MemoryQueryable;
 pub use merge::{MergedQueryable, PartialResponse, merge_sets};
 pub use prometheus_re2::Regex;
 pub use querier::{LabelStrings, Querier, Queryable, SeriesSet, Warning};
+pub use relabelled::{Relabelled, Relabelling};
 pub use series::{Chunk, SampleColumns, Series, SeriesData};

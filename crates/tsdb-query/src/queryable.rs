@@ -98,7 +98,7 @@ impl BlockQueryable {
     }
 
     /// Labels that Thanos' `meta.json` gives to all series of the block; the series here do not have them. A store around
-    /// this one adds them, such as `ExternalLabelsQueryable` of the catalog, which shards have in common with blocks.
+    /// this one adds them, such as [`ExternalLabelsQueryable`](prometheus_queryable::ExternalLabelsQueryable).
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if they are no label set.

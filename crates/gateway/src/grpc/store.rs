@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, num::NonZeroUsize, pin::Pin, sync::Arc};
 use futures::Stream;
 use prometheus_chunks::Encoding;
 use prometheus_model::{TimeRange, stable_hash};
-use prometheus_queryable::{LabelHints, LabelStrings, Matcher, Queryable, SelectHints, Series as Found};
+use prometheus_queryable::{
+    LabelHints, LabelStrings, Matcher, Queryable, Relabelled, Relabelling, SelectHints, Series as Found,
+};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
@@ -13,13 +15,10 @@ use crate::{
     api::{error::ApiError, remote_read::matchers},
     client_chunks::client_chunks,
     gateway::{Gateway, Shared},
-    grpc::{
-        proto::{
-            AggrChunk, Chunk, Label, LabelMatcher, LabelNamesRequest, LabelNamesResponse, LabelValuesRequest,
-            LabelValuesResponse, PartialResponseStrategy, Series, SeriesBatch, SeriesRequest, SeriesResponse,
-            ShardInfo, chunk, series_response::Result as Message, store_server::Store,
-        },
-        replicas::WithoutLabels,
+    grpc::proto::{
+        AggrChunk, Chunk, Label, LabelMatcher, LabelNamesRequest, LabelNamesResponse, LabelValuesRequest,
+        LabelValuesResponse, PartialResponseStrategy, Series, SeriesBatch, SeriesRequest, SeriesResponse, ShardInfo,
+        chunk, series_response::Result as Message, store_server::Store,
     },
 };
 
@@ -174,13 +173,15 @@ async fn send_series(
     hints.step_ms = request.step;
     hints.selector_range_ms = request.range;
     let set = querier.select(select, &hints).await.map_err(ApiError::from)?;
-    let mut set = WithoutLabels::new(set, request.without_replica_labels.iter().cloned());
+    // Which of them are one series, the caller decides.
+    let mut set =
+        Relabelled::new(set, Relabelling::dropping("leaving out replica labels", &request.without_replica_labels));
     let shard = request.shard_info.as_ref().filter(|shard| shard.total_shards > 0).map(Shard::of);
     let most = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
     let batch_size = usize::try_from(request.response_batch_size).unwrap_or(0).clamp(1, 10_000);
     let mut sent = 0_usize;
     let mut batch: Vec<Series> = Vec::new();
-    'all: while let Some(found) = set.next().await.map_err(ApiError::from)? {
+    'all: while let Some(found) = set.next_group().await.map_err(ApiError::from)? {
         for one in found {
             if shard.as_ref().is_some_and(|shard| !shard.contains(&one)) {
                 continue;

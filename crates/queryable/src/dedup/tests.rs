@@ -1,11 +1,11 @@
 use std::path::Path;
 
 use futures::executor::block_on;
-use prometheus_model::{CounterResetHint, FloatHistogram, Histogram, Sample, Value};
+use prometheus_model::{CounterResetHint, FloatHistogram, Histogram, Labels, Sample, Value};
 
 use super::*;
 use crate::{
-    MatchOp, MemoryQueryable,
+    ErrorKind, MatchOp, MemoryQueryable,
     conformance::{self, Options, SeriesList},
     memory::tests::chunked,
 };
@@ -92,6 +92,18 @@ fn replicas_of_a_store_are_the_store() {
     ] {
         conforms(algorithm, replica, chunks);
     }
+}
+
+#[test]
+fn without_replica_labels_it_is_the_store() {
+    let build = async |series: SeriesList| {
+        let store = MemoryQueryable::new(series).unwrap().with_batch(5.try_into().unwrap());
+        // Nothing is held to be sorted, so that no limit applies.
+        let none: [&str; 0] = [];
+        let store = DedupQueryable::new(Arc::new(store), none, DedupAlgorithm::Penalty).with_max_held_bytes(0);
+        Box::new(store) as Box<dyn Queryable>
+    };
+    block_on(conformance::check(&Options::default(), build)).unwrap();
 }
 
 async fn all(store: &dyn Queryable, hints: &SelectHints) -> Result<Vec<Series>> {
