@@ -14,6 +14,7 @@ use crate::{
     compute::with_decoder,
     error::{Error, Result},
     explain::Stage,
+    presence::Presence,
     question::{NeededDictionary, Question},
     row_memory::RowLease,
     rows::RowRanges,
@@ -101,12 +102,24 @@ pub(crate) async fn read(question: &Question, row_group: usize, found: Found, wa
 type Pages = Vec<(Page, Bytes)>;
 
 struct RowIndexes {
-    row_index: Pages,
+    row_index: RowIndex,
     hashes: Pages,
     bytes: u64,
 }
 
+/// What says which columns the rows use.
+enum RowIndex {
+    Pages(Pages),
+    /// The columns themselves, where there is no row index.
+    Presence(Presence),
+}
+
 async fn read_row_indexes(question: &Question, row_group: usize, found: &Found, wanted: &Wanted) -> Result<RowIndexes> {
+    let Some(position) = question.shard.row_index_position() else {
+        let presence = Presence::read(question, row_group, &found.rows).await?;
+        let bytes = presence.bytes();
+        return Ok(RowIndexes { row_index: RowIndex::Presence(presence), hashes: Vec::new(), bytes });
+    };
     let mut plan = ReadPlan::default();
     let mut add = |column: ColumnChunk<'_>, known: &dyn Fn(usize) -> Option<Bytes>| -> Vec<_> {
         let pages = column.pages_of(found.rows.ranges()).into_iter();
@@ -118,7 +131,7 @@ async fn read_row_indexes(question: &Question, row_group: usize, found: &Found, 
             })
             .collect()
     };
-    let column = question.labels_chunk(row_group, question.shard.row_index_position());
+    let column = question.labels_chunk(row_group, position);
     let row_index = add(column, &|n| found.row_index.get(&n).cloned());
     let hash_column = question.shard.series_hash_position().filter(|_| wanted.hashes);
     let hashes = hash_column.map_or_else(Vec::new, |column| add(question.labels_chunk(row_group, column), &|_| None));
@@ -129,7 +142,7 @@ async fn read_row_indexes(question: &Question, row_group: usize, found: &Found, 
     };
     let (row_index, hashes) = (fill(row_index), fill(hashes));
     let bytes = row_index.iter().chain(&hashes).map(|(_, bytes)| bytes.len() as u64).sum();
-    Ok(RowIndexes { row_index, hashes, bytes })
+    Ok(RowIndexes { row_index: RowIndex::Pages(row_index), hashes, bytes })
 }
 
 /// Calls `visit` with each row and its value. Pages hold all of the rows.
@@ -171,15 +184,16 @@ fn shapes(
     question: &Question,
     row_group: usize,
     rows: &RowRanges,
-    pages: &Pages,
+    row_index: &RowIndex,
     projection: Option<&Projection>,
 ) -> Result<Shapes> {
     let file = question.shard.labels_file();
     let count = u32::try_from(file.columns().len()).unwrap_or(u32::MAX);
-    let column = question.labels_chunk(row_group, question.shard.row_index_position());
+    // For messages only, if there is none.
+    let column = question.labels_chunk(row_group, question.shard.row_index_position().unwrap_or_default());
     let mut builder = ShapesBuilder::default();
     let mut indexes = Vec::new();
-    visit_values(question, column, rows, pages, |row, cell| {
+    let visit = |row: u32, cell: &[u8]| {
         if builder.extend(row, cell) {
             return Ok(());
         }
@@ -203,7 +217,11 @@ fn shapes(
             }
             Ok(used)
         })
-    })?;
+    };
+    match row_index {
+        RowIndex::Pages(pages) => visit_values(question, column, rows, pages, visit)?,
+        RowIndex::Presence(presence) => presence.visit(rows, visit)?,
+    }
     Ok(builder.finish())
 }
 

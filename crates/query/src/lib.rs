@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod labels;
 mod options;
+mod presence;
 mod prune;
 mod querier;
 mod question;

@@ -251,7 +251,8 @@ impl Search<'_> {
 
     /// Adds the pages of the row index that candidates lie in, if they are cheap.
     fn plan_row_index(&self, rows: &RowRanges, plan: &mut ReadPlan) -> Vec<(usize, ReadSlot)> {
-        let column = self.question.labels_chunk(self.row_group, self.question.shard.row_index_position());
+        let Some(position) = self.question.shard.row_index_position() else { return Vec::new() };
+        let column = self.question.labels_chunk(self.row_group, position);
         let pages: Vec<_> =
             column.pages_of(rows.ranges()).into_iter().filter_map(|n| Some((n, column.page(n)?))).collect();
         let cost: u64 = pages.iter().map(|(_, page)| length(&page.bytes)).sum();

@@ -10,7 +10,11 @@ use prometheus_model::{LabelsBuilder, TimeRange};
 use prometheus_queryable::{
     self as queryable, Chunk, Projection, SelectHints, Series, SeriesData, SeriesSet, Sharding,
 };
-use promparquet_schema::cell;
+use promparquet_schema::{
+    Layout,
+    cell::{self, Record},
+    day_cell,
+};
 use promparquet_shard::{FileKind, Page, ReadPlan, ValuePage};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -153,8 +157,8 @@ impl Select {
         if self.series_only && covers_all {
             return Vec::new();
         }
-        let overlapping = data.index_of(self.range.start())..=data.index_of(self.range.last());
-        let columns = shard.data_positions().iter().filter(|(index, _)| overlapping.contains(index));
+        let holding = data.holding(self.range);
+        let columns = shard.data_positions().iter().filter(|(index, _)| holding.contains(index));
         columns.map(|(_, position)| *position).collect()
     }
 
@@ -438,23 +442,38 @@ impl SeriesMaker {
             let Some(cell) = cell else {
                 return Err(self.damaged(place, column, row, "a cell", "none".into()));
             };
-            for record in cell::records(&cell) {
-                let record =
-                    record.map_err(|e| self.damaged(place, column, row, "records of chunks", e.to_string()))?;
-                if !self.select.range.overlaps_closed(record.min_time, record.max_time) {
-                    continue;
-                }
-                let encoding = Encoding::try_from(record.encoding)
-                    .map_err(|e| queryable::Error::new(queryable::ErrorKind::Unsupported, e))?;
-                chunks.push(Chunk {
-                    encoding,
-                    min_time: record.min_time,
-                    max_time: record.max_time,
-                    data: cell.slice_ref(record.data),
-                });
+            let damaged = |e: &str| self.damaged(place, column, row, "records of chunks", e.to_owned());
+            match self.select.question.shard.layout() {
+                Layout::Block => self.add_chunks(cell::records(&cell), &cell, &mut chunks, damaged)?,
+                Layout::Day(_) => self.add_chunks(day_cell::records(&cell), &cell, &mut chunks, damaged)?,
             }
         }
         Ok(chunks)
+    }
+
+    /// Adds the chunks of a cell that are in range.
+    fn add_chunks<'a>(
+        &self,
+        records: impl Iterator<Item = std::result::Result<Record<'a>, promparquet_schema::Error>>,
+        cell: &'a Bytes,
+        chunks: &mut Vec<Chunk>,
+        damaged: impl Fn(&str) -> Error,
+    ) -> Result<()> {
+        for record in records {
+            let record = record.map_err(|e| damaged(&e.to_string()))?;
+            if !self.select.range.overlaps_closed(record.min_time, record.max_time) {
+                continue;
+            }
+            let encoding = Encoding::try_from(record.encoding)
+                .map_err(|e| queryable::Error::new(queryable::ErrorKind::Unsupported, e))?;
+            chunks.push(Chunk {
+                encoding,
+                min_time: record.min_time,
+                max_time: record.max_time,
+                data: cell.slice_ref(record.data),
+            });
+        }
+        Ok(())
     }
 
     #[cold]

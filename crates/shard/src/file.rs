@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use parquet::{
-    basic::CompressionCodec,
+    basic::{CompressionCodec, Type},
     file::{metadata::ParquetMetaData, page_index::offset_index::PageLocation},
 };
-use promparquet_schema::{Column, DataColumns};
+use promparquet_schema::{Column, DataColumns, Layout};
 
 use crate::{
     column::ColumnChunk,
@@ -35,6 +35,7 @@ pub struct ShardFile {
     object: String,
     key: String,
     size: u64,
+    layout: Layout,
     metadata: ParquetMetaData,
     columns: Vec<Column>,
     dictionaries: Dictionaries,
@@ -52,7 +53,9 @@ impl ShardFile {
         options: &OpenOptions,
     ) -> Result<Self> {
         let dictionaries = Dictionaries::new(options.dictionary_bytes);
-        let mut file = Self { object, key, size, metadata, columns: Vec::new(), dictionaries, rows: Vec::new() };
+        let layout = options.layout;
+        let mut file =
+            Self { object, key, size, layout, metadata, columns: Vec::new(), dictionaries, rows: Vec::new() };
         file.columns = file.check_columns()?;
         file.rows = file.check_row_groups(options.limits.row_group_rows)?;
         for row_group in 0..file.rows.len() {
@@ -70,13 +73,17 @@ impl ShardFile {
         for descriptor in schema.columns() {
             let name = descriptor.name();
             let place = || Place { column: Some(name.to_owned()), ..self.place() };
-            let Some(column) = Column::from_name(name) else {
+            let Some(column) = self.layout.column(name) else {
                 return Err(Error::corrupt(place(), "a column of a shard", format!("{name:?}")));
             };
             if let Some(previous) = previous.filter(|previous| name <= *previous) {
                 return Err(Error::corrupt(place(), format!("a name after {previous:?}"), format!("{name:?}")));
             }
-            // The shape of the schema is checked already: flat, byte arrays, not repeated.
+            // The shape of the schema is checked already: flat, byte arrays or 64-bit integers, not repeated.
+            let wanted = if self.layout.is_integer(&column) { Type::INT64 } else { Type::BYTE_ARRAY };
+            if descriptor.physical_type() != wanted {
+                return Err(Error::corrupt(place(), wanted.to_string(), descriptor.physical_type().to_string()));
+            }
             let optional = descriptor.max_def_level() > 0;
             if optional != column.is_optional() {
                 let word = |optional| if optional { "an optional column" } else { "a required column" };
@@ -195,8 +202,8 @@ impl ShardFile {
     /// Position of a column in the file, if it is there.
     #[must_use]
     pub fn position(&self, column: &Column) -> Option<usize> {
-        let name = column.name();
-        self.columns.binary_search_by(|c| c.name().cmp(&name)).ok()
+        let name = self.layout.name_of(column);
+        self.columns.binary_search_by(|c| self.layout.name_of(c).cmp(&name)).ok()
     }
 
     /// How many row groups it has.
@@ -302,6 +309,6 @@ impl ShardFile {
     }
 
     pub(crate) fn place_of(&self, column: usize, row_group: Option<usize>) -> Place {
-        Place { column: self.columns.get(column).map(Column::name), row_group, ..self.place() }
+        Place { column: self.columns.get(column).map(|c| self.layout.name_of(c)), row_group, ..self.place() }
     }
 }

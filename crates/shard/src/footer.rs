@@ -213,7 +213,8 @@ impl FooterReader {
     }
 }
 
-/// Checks that the schema of a footer, whose shape is checked, is flat and of byte arrays: the parquet crate recurses.
+/// Checks that the schema of a footer, whose shape is checked, is flat and of byte arrays or 64-bit integers: the parquet
+/// crate recurses.
 fn check_flat(footer: &[u8]) -> ThriftResult<()> {
     let mut reader = Reader::new(footer);
     let mut previous = 0;
@@ -239,11 +240,11 @@ fn check_schema(reader: &mut Reader<'_>) -> ThriftResult<()> {
             element.children.and_then(|n| usize::try_from(n).ok()) == elements.checked_sub(1)
         } else {
             element.children.is_none_or(|n| n == 0)
-                && element.kind == Some(SchemaElement::BYTE_ARRAY)
+                && matches!(element.kind, Some(SchemaElement::BYTE_ARRAY | SchemaElement::INT64))
                 && matches!(element.repetition, Some(SchemaElement::REQUIRED | SchemaElement::OPTIONAL))
         };
         if !fits {
-            return reader.error("a flat schema of byte arrays");
+            return reader.error("a flat schema of byte arrays and 64-bit integers");
         }
     }
     Ok(())
@@ -257,6 +258,7 @@ struct SchemaElement {
 }
 
 impl SchemaElement {
+    const INT64: i32 = 2;
     const BYTE_ARRAY: i32 = 6;
     const REQUIRED: i32 = 0;
     const OPTIONAL: i32 = 1;

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::Bytes;
 use prometheus_model::Labels;
 use promparquet_objstore::Object;
-use promparquet_schema::{Column, row_index};
+use promparquet_schema::{Column, Layout, row_index};
 
 use crate::{
     error::{Detail, Error, Fault, Place, Result},
@@ -309,11 +309,16 @@ impl<'a> RowScan<'a> {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if a page is damaged, or if row index, labels and series hash of a row do not
-    /// agree; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if pages take more memory than the shard's limits allow;
+    /// agree; [`Unsupported`](crate::ErrorKind::Unsupported) for a shard of a day; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if pages take more memory than the shard's limits allow;
     /// and those of the bucket. The scan ends after an error.
     pub async fn next(&mut self) -> Result<Option<RowBatch>> {
         if self.failed {
             return Ok(None);
+        }
+        if self.shard.layout() != Layout::Block {
+            self.failed = true;
+            let place = self.shard.labels_file().place();
+            return Err(Detail::Unsupported { place, what: "reading all rows of a day's layout".into() }.into());
         }
         // Also if this future is dropped half-way.
         self.failed = true;
@@ -443,7 +448,8 @@ impl<'a> RowScan<'a> {
         let file = self.shard.labels_file();
         let in_shard = self.rows_before.saturating_add(row.into());
         let place = |column| Place { row: Some(in_shard), ..file.place_of(column, Some(self.row_group)) };
-        let index_column = self.shard.row_index_position();
+        // A block's layout always has it.
+        let index_column = self.shard.row_index_position().unwrap_or(usize::MAX);
         let cell = match self.columns.get(index_column) {
             Some(column) => column.value(row)?,
             None => &[],

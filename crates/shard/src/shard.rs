@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use promparquet_objstore::{Bucket, Object};
-use promparquet_schema::{Column, DataColumns, chunks_file, labels_file};
+use promparquet_schema::{Column, DataColumns, Layout, chunks_file, labels_file};
 
 use crate::{
     error::{Detail, Error, Place, Result},
@@ -40,6 +40,8 @@ pub struct OpenOptions {
     pub tail_bytes: u64,
     /// Decoded dictionaries that are kept while the shard is open, for the next questions.
     pub dictionary_bytes: u64,
+    /// How it is laid out.
+    pub layout: Layout,
     /// What the shard may ask for.
     pub limits: Limits,
 }
@@ -47,7 +49,7 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     /// 256 KiB of the ends: the footer of a chunks file of 300 MB takes some 100. 4 MiB of dictionaries.
     fn default() -> Self {
-        Self { tail_bytes: 256 << 10, dictionary_bytes: 4 << 20, limits: Limits::default() }
+        Self { tail_bytes: 256 << 10, dictionary_bytes: 4 << 20, layout: Layout::default(), limits: Limits::default() }
     }
 }
 
@@ -57,6 +59,7 @@ pub struct Shard {
     bucket: Bucket,
     name: String,
     index: u32,
+    layout: Layout,
     limits: Limits,
     labels: ShardFile,
     chunks: ShardFile,
@@ -65,7 +68,7 @@ pub struct Shard {
     data_columns: DataColumns,
     /// Time index and position in the chunks file of each data column, in order of time.
     data_positions: Vec<(u32, usize)>,
-    row_index: usize,
+    row_index: Option<usize>,
     series_hash: Option<usize>,
     instance: u64,
 }
@@ -91,68 +94,34 @@ impl Shard {
             open_file(bucket, chunks_file(name, index), options),
         )
         .await?;
-        Self::new(bucket.clone(), name.to_owned(), index, options.limits, labels, chunks)
+        Self::new(bucket.clone(), name.to_owned(), index, &options, labels, chunks)
     }
 
     fn new(
         bucket: Bucket,
         name: String,
         index: u32,
-        limits: Limits,
+        options: &OpenOptions,
         (labels, labels_object): (ShardFile, Object),
         (chunks, chunks_object): (ShardFile, Object),
     ) -> Result<Self> {
-        let unexpected = |file: &ShardFile, column: usize, expected: &str| -> Result<()> {
-            let found = file.columns().get(column).map_or_else(String::new, Column::name);
-            Err(Error::corrupt(file.place_of(column, None), expected, format!("{found:?}")))
-        };
-        let mut data_positions = Vec::with_capacity(chunks.columns().len());
-        for (position, column) in chunks.columns().iter().enumerate() {
-            match column {
-                Column::Data(i) => data_positions.push((*i, position)),
-                _ => unexpected(&chunks, position, "only data columns in the chunks file")?,
-            }
-        }
-        data_positions.sort_unstable();
-        if let Some((expected, (_, position))) =
-            (0_u32..).zip(&data_positions).find(|(expected, (found, _))| expected != found)
-        {
-            unexpected(&chunks, *position, &format!("a column {:?}", Column::Data(expected).name()))?;
-        }
-        if let Some(position) = labels.columns().iter().position(|column| matches!(column, Column::Data(_))) {
-            unexpected(&labels, position, "no data columns in the labels file")?;
-        }
-        let Some(row_index) = labels.position(&Column::RowIndex) else {
-            let expected = format!("a column {:?}", Column::RowIndex.name());
-            return Err(Error::corrupt(labels.place(), expected, "none"));
-        };
+        let layout = options.layout;
+        let data_positions = check_chunks_columns(&chunks, layout)?;
+        let row_index = check_labels_columns(&labels, layout)?;
         let series_hash = labels.position(&Column::SeriesHash);
-        if labels.row_groups() != chunks.row_groups() {
-            let expected = format!("{} row groups, as the labels file has", labels.row_groups());
-            return Err(Error::corrupt(chunks.place(), expected, chunks.row_groups().to_string()));
-        }
-        for row_group in 0..labels.row_groups() {
-            let (expected, found) = (labels.rows_of(row_group), chunks.rows_of(row_group));
-            if expected != found {
-                let place = Place { row_group: Some(row_group), ..chunks.place() };
-                let expected = format!("{expected} rows, as the labels file has");
-                return Err(Error::corrupt(place, expected, found.to_string()));
-            }
-        }
-        let Some(data_columns) = labels.data_columns()? else {
-            return Err(Error::corrupt(labels.place(), "key/value metadata that map time to data columns", "none"));
+        check_same_rows(&labels, &chunks)?;
+        let data_columns = match layout {
+            Layout::Block => data_columns(&labels, &chunks)?,
+            Layout::Day(day) => DataColumns::of_day(day),
         };
-        if let Some(found) = chunks.data_columns()?.filter(|found| *found != data_columns) {
-            let expected = format!("the labels file's {:?}", data_columns.to_metadata());
-            return Err(Error::corrupt(chunks.place(), expected, format!("{:?}", found.to_metadata())));
-        }
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             bucket,
             name,
             index,
-            limits,
+            layout,
+            limits: options.limits,
             labels,
             chunks,
             objects: [labels_object, chunks_object],
@@ -188,6 +157,12 @@ impl Shard {
         self.index
     }
 
+    /// How its files are laid out.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// The file with labels, row indexes and hashes.
     #[must_use]
     pub const fn labels_file(&self) -> &ShardFile {
@@ -212,13 +187,14 @@ impl Shard {
         &self.data_positions
     }
 
-    /// Position of the row index in the labels file.
+    /// Position of the row index in the labels file; version 0 of a day has none.
     #[must_use]
-    pub const fn row_index_position(&self) -> usize {
+    pub const fn row_index_position(&self) -> Option<usize> {
         self.row_index
     }
 
-    /// Position of the series hash in the labels file; version 1 of the layout has none.
+    /// Position of the series hash in the labels file; version 1 of a block's layout has none, nor has a day: its writer's
+    /// hash differs between builds, so that days of one series may have different ones.
     #[must_use]
     pub const fn series_hash_position(&self) -> Option<usize> {
         self.series_hash
@@ -301,6 +277,88 @@ impl Shard {
     pub fn scan(&self, options: ScanOptions) -> RowScan<'_> {
         RowScan::new(self, self.limits, options)
     }
+}
+
+/// Columns of the chunks file; gives time index and position of the data columns, in order of time.
+fn check_chunks_columns(chunks: &ShardFile, layout: Layout) -> Result<Vec<(u32, usize)>> {
+    let mut positions = Vec::with_capacity(chunks.columns().len());
+    let mut has_hash = false;
+    for (position, column) in chunks.columns().iter().enumerate() {
+        match (layout, column) {
+            (_, Column::Data(i)) => positions.push((*i, position)),
+            (Layout::Day(_), Column::SeriesHash) => has_hash = true,
+            _ => return Err(unexpected(chunks, position, "only data columns in the chunks file")),
+        }
+    }
+    positions.sort_unstable();
+    let name = |column: &Column| format!("a column {:?}", layout.name_of(column));
+    if let Some((expected, (_, position))) = (0_u32..).zip(&positions).find(|(expected, (found, _))| expected != found)
+    {
+        return Err(unexpected(chunks, *position, &name(&Column::Data(expected))));
+    }
+    if let Layout::Day(day) = layout {
+        let count = DataColumns::of_day(day).count();
+        if positions.len() != count as usize {
+            return Err(Error::corrupt(chunks.place(), format!("{count} data columns"), positions.len().to_string()));
+        }
+        if day.version() >= 2 && !has_hash {
+            return Err(Error::corrupt(chunks.place(), name(&Column::SeriesHash), "none"));
+        }
+    }
+    Ok(positions)
+}
+
+/// Columns of the labels file; gives the position of the row index.
+fn check_labels_columns(labels: &ShardFile, layout: Layout) -> Result<Option<usize>> {
+    let is_elsewhere = |column: &Column| match column {
+        Column::Data(_) => true,
+        Column::SeriesHash => matches!(layout, Layout::Day(_)),
+        _ => false,
+    };
+    if let Some(position) = labels.columns().iter().position(is_elsewhere) {
+        return Err(unexpected(labels, position, "no columns of the chunks file in the labels file"));
+    }
+    let row_index = labels.position(&Column::RowIndex);
+    let may_lack_it = matches!(layout, Layout::Day(day) if day.version() == 0);
+    if row_index.is_none() && !may_lack_it {
+        let expected = format!("a column {:?}", layout.name_of(&Column::RowIndex));
+        return Err(Error::corrupt(labels.place(), expected, "none"));
+    }
+    Ok(row_index)
+}
+
+fn unexpected(file: &ShardFile, column: usize, expected: &str) -> Error {
+    let place = file.place_of(column, None);
+    let found = place.column.clone().unwrap_or_default();
+    Error::corrupt(place, expected, format!("{found:?}"))
+}
+
+fn check_same_rows(labels: &ShardFile, chunks: &ShardFile) -> Result<()> {
+    if labels.row_groups() != chunks.row_groups() {
+        let expected = format!("{} row groups, as the labels file has", labels.row_groups());
+        return Err(Error::corrupt(chunks.place(), expected, chunks.row_groups().to_string()));
+    }
+    for row_group in 0..labels.row_groups() {
+        let (expected, found) = (labels.rows_of(row_group), chunks.rows_of(row_group));
+        if expected != found {
+            let place = Place { row_group: Some(row_group), ..chunks.place() };
+            let expected = format!("{expected} rows, as the labels file has");
+            return Err(Error::corrupt(place, expected, found.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// How time maps to data columns, which both files of a block's layout say.
+fn data_columns(labels: &ShardFile, chunks: &ShardFile) -> Result<DataColumns> {
+    let Some(data_columns) = labels.data_columns()? else {
+        return Err(Error::corrupt(labels.place(), "key/value metadata that map time to data columns", "none"));
+    };
+    if let Some(found) = chunks.data_columns()?.filter(|found| *found != data_columns) {
+        let expected = format!("the labels file's {:?}", data_columns.to_metadata());
+        return Err(Error::corrupt(chunks.place(), expected, format!("{:?}", found.to_metadata())));
+    }
+    Ok(data_columns)
 }
 
 async fn open_file(bucket: &Bucket, key: String, options: OpenOptions) -> Result<(ShardFile, Object)> {

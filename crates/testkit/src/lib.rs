@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod checksum;
+pub mod days;
 pub mod differential;
 pub mod expected;
 pub mod promqltest;

@@ -4,6 +4,7 @@
 mod asks;
 mod conformance;
 mod damage;
+mod days;
 mod faults;
 mod fixtures;
 #[path = "../forge/mod.rs"]
