@@ -98,7 +98,32 @@ same series --match='requests_total' --match='{le="0.5"}' SERVER
 same series --match='{code=~"2.*"}' --start=1735689600 --end=1735690000 SERVER
 ((lines > 3000)) || { echo "FAIL only $lines lines were compared" && failed=1; }
 echo "DONE $answers answers of $lines lines are those of a real Prometheus"
-if grep -E '"level":"(WARN|ERROR)"' "$work/gateway.log"; then
+
+# With a web configuration: promtool takes it for one, and asks by TLS and with a password; curl with a token, and with HTTP/2.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+  -addext basicConstraints=critical,CA:FALSE -keyout "$work/server.key" -out "$work/server.pem" 2>/dev/null
+hash=$(perl -e 'print crypt("a secret", q($2y$05$QOauhQNbBCuQDKes6eFzPe))')
+printf 'tls_server_config: {cert_file: server.pem, key_file: server.key}\nbasic_auth_users: {me: %s}\n' "$hash" >"$work/web.yml"
+promtool check web-config "$work/web.yml" >/dev/null 2>&1 || { echo "FAIL promtool does not take the web configuration" && failed=1; }
+echo "bearer_tokens_file: tokens" >>"$work/web.yml"
+echo 0123456789abcdef >"$work/tokens"
+"$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19104 --web.config.file "$work/web.yml" \
+  --http.internal.port 19105 --http.thanos.port 19106 >"$work/guarded.log" &
+servers+=($!)
+guarded=https://127.0.0.1:19104
+ask() { curl --silent --cacert "$work/server.pem" --output /dev/null --write-out '%{http_code} %{http_version}' "$@"; }
+for _ in {1..100}; do [[ $(ask --user "me:a secret" $guarded/-/ready) != 200* ]] || break && sleep 0.1; done
+expect() { [[ $1 == "$2" ]] || { echo "FAIL web configuration: $1 instead of $2" && failed=1; }; }
+expect "$(ask --user "me:a secret" $guarded/api/v1/labels)" "200 2"
+expect "$(ask --http1.1 --header "Authorization: Bearer 0123456789abcdef" $guarded/metrics)" "404 1.1"
+expect "$(ask --user "me:a secret" https://127.0.0.1:19105/metrics)" "200 2"
+expect "$(ask $guarded/api/v1/labels)" "401 2"
+expect "$(ask --user "me:no secret" https://127.0.0.1:19105/metrics)" "401 2"
+expect "$(curl --silent http://127.0.0.1:19104/)" "Client sent an HTTP request to an HTTPS server."
+expect "$(SSL_CERT_FILE=$work/server.pem promtool query instant --time=1735693207 "${guarded/'//'/'//me:a%20secret@'}" 'count(requests_total)' | cut -d' ' -f1-3)" "{} => 6"
+if grep -rqE "a secret|0123456789abcdef|2y.05" "$work/guarded.log"; then echo "FAIL a secret is in the log" && failed=1; fi
+
+if grep -E '"level":"(WARN|ERROR)"' "$work/gateway.log" "$work/guarded.log"; then
   echo "FAIL the gateway complains"
   failed=1
 fi

@@ -26,6 +26,8 @@ pub(crate) enum Detail {
     Bind { what: &'static str, flag: &'static str, address: SocketAddr, source: io::Error },
     #[snafu(display("certificates of the gRPC port: {message}"))]
     Tls { message: String },
+    #[snafu(display("web configuration {path}: {message}"))]
+    WebConfig { path: String, message: String },
 }
 
 fn advice(error: &io::Error, flag: &str) -> String {
@@ -41,7 +43,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
-            Detail::Bind { .. } | Detail::Tls { .. } => ErrorKind::Invalid,
+            Detail::Bind { .. } | Detail::Tls { .. } | Detail::WebConfig { .. } => ErrorKind::Invalid,
         }
     }
 }

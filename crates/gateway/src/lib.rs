@@ -21,6 +21,7 @@ mod options;
 mod prompb;
 mod server;
 mod ui;
+mod web_config;
 
 pub use error::{Error, ErrorKind, Result};
 pub use gateway::Gateway;
@@ -28,3 +29,4 @@ pub use grpc::ServerTls;
 pub use metrics::Metrics;
 pub use options::{CorsOrigin, GatewayOptions};
 pub use server::{Server, ServerOptions, ThanosOptions};
+pub use web_config::WebConfig;

@@ -12,6 +12,7 @@ use crate::{
     error::{Bind, Detail, Result},
     gateway::{Gateway, now},
     grpc::{self, ServerTls},
+    web_config::{WebConfig, guarded},
 };
 
 /// How Thanos' APIs are served.
@@ -33,6 +34,8 @@ pub struct ServerOptions {
     pub prometheus_address: SocketAddr,
     /// Thanos' APIs, if they are served.
     pub thanos: Option<ThanosOptions>,
+    /// Who may ask the two HTTP ports, and by what TLS; all and none without.
+    pub web: Option<WebConfig>,
     /// Of metrics, health and state.
     pub internal_address: SocketAddr,
     /// How long requests under way may take after the end was asked for, on each port.
@@ -51,6 +54,7 @@ impl ServerOptions {
         Self {
             prometheus_address,
             thanos: None,
+            web: None,
             internal_address,
             prometheus_grace: grace,
             internal_grace: grace,
@@ -112,10 +116,14 @@ impl Server {
         let (sender, stopped) = watch::channel(false);
         let gateway = &self.gateway;
         let prometheus = gateway.prometheus_api().merge(gateway.health_api()).merge(gateway.ui());
+        let web = self.options.web;
+        let guarded = |router| guarded(router, web.clone(), std::sync::Arc::clone(gateway.metrics()));
+        let following = web.clone().map(|web| tokio::spawn(web.follow()));
         let upkeep = tokio::spawn(keep_up(gateway.clone(), self.options.discovery_interval));
         let serving = tokio::spawn(connections::serve(
             self.prometheus,
-            prometheus,
+            guarded(prometheus),
+            web.clone(),
             stopped.clone(),
             self.options.prometheus_grace,
         ));
@@ -130,7 +138,8 @@ impl Server {
         let (internal_sender, internal_stopped) = watch::channel(false);
         let watching = tokio::spawn(connections::serve(
             self.internal,
-            gateway.internal_api(),
+            guarded(gateway.internal_api()),
+            web.clone(),
             internal_stopped,
             self.options.internal_grace,
         ));
@@ -143,6 +152,9 @@ impl Server {
             let _ = thanos.await;
         }
         upkeep.abort();
+        if let Some(following) = following {
+            following.abort();
+        }
         let _ = internal_sender.send(true);
         let _ = watching.await;
         tracing::info!("stopped");

@@ -13,7 +13,9 @@ use prometheus_model::Labels;
 use prometheus_promql::{Engine, EngineOptions, ParserOptions};
 use prometheus_queryable::{PartialResponse, Regex};
 use promparquet_catalog::{Catalog, CatalogOptions};
-use promparquet_gateway::{CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions};
+use promparquet_gateway::{
+    CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig,
+};
 use promparquet_objstore::{Bucket, Cache, CacheConfig, OpenFor, process_environment};
 use promparquet_query::ReadCosts;
 use snafu::ResultExt;
@@ -30,6 +32,12 @@ const HELP: &str = "\
 Ports: 9000 Prometheus' HTTP API, and a page for the browser at /; 9001 Thanos' gRPC APIs; 6060 metrics, health and the state of
 the bucket. Ready (/-/ready) once the bucket was looked through. SIGTERM or Ctrl-C: no more connections, queries under way may
 end within the shutdown timeout.
+
+Without --web.config.file everybody may ask. Its format is Prometheus' (https://prometheus.io/docs/prometheus/latest/configuration/https):
+tls_server_config, http_server_config, basic_auth_users (passwords hashed by bcrypt), rate_limit; beside it, bearer_tokens_file names
+a file with a token a line. It holds for both HTTP ports and all their paths, health and metrics included, as with Prometheus; not for
+the gRPC port, which has TLS flags of its own. Changes are seen within seconds. Not supported, and refused: TLS before 1.2,
+client_allowed_sans, and client_auth_type that verifies nothing.
 
 Of the flags of thanos-parquet-gateway, those that say how it keeps files on the local disk and in buffers have no effect:
 --block.labelfilepath, --block.syncer.read-buffer-size, --memlimit.ratio.";
@@ -188,6 +196,9 @@ struct PortArgs {
     /// How long requests may take to end
     #[arg(long = "http.internal.shutdown-timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     internal_grace: Duration,
+    /// File that says who may ask the two HTTP ports, and by what TLS, in Prometheus' format; see below
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
     /// Regular expression of the origins whose scripts may read answers
     #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
     cors: String,
@@ -285,6 +296,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.prometheus_grace = ports.prometheus_grace;
     options.internal_grace = ports.internal_grace;
     options.thanos = Some(ThanosOptions { address: at(ports.thanos), grace: ports.thanos_grace, tls: ports.tls()? });
+    options.web = ports.web_config.as_ref().map(WebConfig::from_file).transpose()?;
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
     Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket })
 }

@@ -16,3 +16,4 @@ mod promqltest;
 mod remote_read;
 mod served;
 mod ui;
+mod web_config;

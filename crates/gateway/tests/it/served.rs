@@ -8,7 +8,7 @@ use prometheus_promql::{Engine, EngineOptions};
 use prometheus_tsdb_block::{BlockReader, LocalBlock, write_block};
 use promparquet_catalog::{Catalog, CatalogOptions};
 use promparquet_convert::{Control, Options as ConvertOptions, convert};
-use promparquet_gateway::{Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions};
+use promparquet_gateway::{Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig};
 use promparquet_objstore::Bucket;
 use promparquet_shard::Marker;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -93,6 +93,7 @@ pub(crate) struct Setup {
     pub(crate) gateway: GatewayOptions,
     pub(crate) grace: Option<Duration>,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) web: Option<WebConfig>,
 }
 
 pub(crate) struct Served {
@@ -134,6 +135,7 @@ impl Served {
         options.discovery_interval = Duration::from_millis(50);
         options.prometheus_grace = setup.grace.unwrap_or(Duration::from_secs(5));
         options.thanos = Some(ThanosOptions { address: local, grace: options.prometheus_grace, tls: setup.tls });
+        options.web = setup.web;
         let server = Server::bind(gateway.clone(), options).await.unwrap();
         let (api, internal) = (server.prometheus_address(), server.internal_address());
         let thanos = server.thanos_address().unwrap();
