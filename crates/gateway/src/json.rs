@@ -1,4 +1,4 @@
-//! Answers as JSON, written as they come: no tree of values is built.
+//! Answers as Prometheus' HTTP API gives them, written as they come: no tree of values is built.
 
 mod explain;
 mod histogram;
@@ -7,9 +7,24 @@ mod value;
 use std::io::{self, Write};
 
 use prometheus_model::{ApiFloatText, Labels, TimestampMs};
+use prometheus_promql::QueryValue;
 
 pub(crate) use explain::explain;
 pub(crate) use value::query_value;
+pub use value::series;
+
+/// The answer to a query: `{"status":"success","data":{"resultType":…,"result":…},"warnings":[…],"infos":[…]}`.
+///
+/// # Errors
+/// If `out` fails.
+pub fn answer(out: &mut impl Write, value: &QueryValue, warnings: &[String], infos: &[String]) -> io::Result<()> {
+    let data = |out: &mut _| {
+        Write::write_all(out, b"{")?;
+        query_value(out, value)?;
+        Write::write_all(out, b"}")
+    };
+    envelope(out, data, warnings, infos)
+}
 
 /// A string, with quotes.
 pub(crate) fn string(out: &mut impl Write, text: &str) -> io::Result<()> {

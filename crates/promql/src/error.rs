@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Invalid,
     /// The query exceeds a limit that the message names: shorten it or raise the limit.
     LimitExceeded,
+    /// The queries that run at the same time hold all the memory that there is: try again later, or allow more.
+    Overloaded,
     /// The query has no answer on these data, such as series that match each other twice: report it to whoever wrote it.
     Execution,
     /// The query took longer than it may. Ask for less, or give it more time.
@@ -65,6 +67,10 @@ pub(crate) enum Repr {
     #[snafu(display("query would take more than {limit} bytes of memory at once: {bytes} for {what}"))]
     TooMuchMemory { what: &'static str, bytes: u64, limit: u64 },
     #[snafu(display(
+        "all queries together would take more than {limit} bytes of memory, this one {bytes} for {what}: try again later"
+    ))]
+    NoMemoryLeft { what: &'static str, bytes: u64, limit: u64 },
+    #[snafu(display(
         "{what} has {steps} steps, more than the limit of {limit}: take a longer step or a shorter range"
     ))]
     TooManySteps { what: &'static str, steps: u64, limit: u64 },
@@ -99,6 +105,7 @@ impl Error {
             | Repr::TooManySamples { .. }
             | Repr::TooMuchMemory { .. }
             | Repr::TooManySteps { .. } => ErrorKind::LimitExceeded,
+            Repr::NoMemoryLeft { .. } => ErrorKind::Overloaded,
             Repr::Execution { .. } => ErrorKind::Execution,
             Repr::TimedOut { .. } => ErrorKind::Timeout,
             Repr::Store { .. } => ErrorKind::Storage,

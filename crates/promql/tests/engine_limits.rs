@@ -128,6 +128,34 @@ fn samples_and_memory_are_limited_before_they_are_spent() {
     assert_eq!(matrix[0].floats.len(), 401);
 }
 
+/// Answers count as long as somebody holds them.
+#[test]
+fn queries_share_their_memory() {
+    let _alone = alone();
+    let engine = engine(EngineOptions { max_total_memory: 8 << 20, ..EngineOptions::default() });
+    let store = store(200, 400);
+    for query in ["foo_total", "foo_total[1h]", "foo_total[50m:15s]", "vector(1)"] {
+        let request = match query {
+            "foo_total" | "vector(1)" => QueryRequest::range(query, 0, 6_000_000, 15_000),
+            _ => QueryRequest::instant(query, 3_600_000),
+        };
+        let mut answers = Vec::new();
+        let error = loop {
+            match block_on(engine.query(&store, &request)) {
+                Ok(answer) => answers.push(answer),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Overloaded, "{query}: {error}");
+        assert!((3..2_000).contains(&answers.len()), "{query}: {} answers", answers.len());
+        answers.truncate(1);
+        block_on(engine.query(&store, &request)).unwrap();
+        assert!(engine.memory_in_use() > 0);
+        drop(answers);
+        assert_eq!(engine.memory_in_use(), 0);
+    }
+}
+
 #[test]
 fn steps_are_limited() {
     let _alone = alone();

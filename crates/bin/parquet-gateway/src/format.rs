@@ -1,9 +1,11 @@
 //! Series as text, JSON lines and CSV.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, Stdout, Write},
+};
 
-use prometheus_model::{ApiFloatText, FloatHistogram, FloatText, Histogram, Labels, TimestampMs, Value};
-use prometheus_promql::quote;
+use prometheus_model::{FloatHistogram, FloatText, Histogram, Labels, TimestampMs, Value};
 use prometheus_queryable::{SampleColumns, Series};
 
 use crate::error::{Error, PrintSnafu};
@@ -68,7 +70,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn text(&mut self, labels: &Labels) -> io::Result<()> {
-        let (labels, out) = (labels_text(labels), &mut self.out);
+        let (labels, out) = (labels.to_string(), &mut self.out);
         if self.labels_only {
             return writeln!(out, "{labels}");
         }
@@ -80,7 +82,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn csv(&mut self, labels: &Labels) -> io::Result<()> {
-        let (labels, out) = (labels_text(labels).replace('"', "\"\""), &mut self.out);
+        let (labels, out) = (labels.to_string().replace('"', "\"\""), &mut self.out);
         if self.labels_only {
             return writeln!(out, "\"{labels}\"");
         }
@@ -92,97 +94,15 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, labels: &Labels) -> io::Result<()> {
-        let out = &mut self.out;
-        out.write_all(b"{\"metric\":")?;
-        json_labels(out, labels)?;
-        let mut comma;
         let floats = &self.columns.floats;
-        if !floats.is_empty() {
-            out.write_all(b",\"values\":[")?;
-            comma = "";
-            for (t, value) in floats.timestamps().iter().zip(floats.values()) {
-                write!(out, "{comma}[{},\"{}\"]", Seconds(*t), ApiFloatText(*value))?;
-                comma = ",";
-            }
-            out.write_all(b"]")?;
-        }
-        if !self.columns.histograms.is_empty() {
-            out.write_all(b",\"histograms\":[")?;
-            comma = "";
-            for sample in &self.columns.histograms {
-                write!(out, "{comma}[{},", Seconds(sample.timestamp))?;
-                match &sample.value {
-                    Value::Histogram(h) => json_float_histogram(out, &h.to_float())?,
-                    Value::FloatHistogram(h) => json_float_histogram(out, h)?,
-                    Value::Float(_) => {}
-                }
-                out.write_all(b"]")?;
-                comma = ",";
-            }
-            out.write_all(b"]")?;
-        }
-        out.write_all(b"}\n")
-    }
-}
-
-/// The labels as Prometheus prints them.
-fn labels_text(labels: &Labels) -> String {
-    let text = labels.to_string();
-    if text.is_ascii() {
-        return text;
-    }
-    // What of the rest is printed as it is, Unicode's tables say.
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let name_text = |name: &str| {
-        let is_legacy = name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit());
-        if is_legacy { name.to_owned() } else { quote(name) }
-    };
-    let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{}={}", name_text(name), quote(value))).collect();
-    format!("{{{}}}", pairs.join(", "))
-}
-
-/// Labels as a JSON object.
-pub(crate) fn json_labels(out: &mut impl Write, labels: &Labels) -> io::Result<()> {
-    out.write_all(b"{")?;
-    for (i, (name, value)) in labels.iter().enumerate() {
-        if i > 0 {
-            out.write_all(b",")?;
-        }
-        serde_json::to_writer(&mut *out, name)?;
-        out.write_all(b":")?;
-        serde_json::to_writer(&mut *out, value)?;
-    }
-    out.write_all(b"}")
-}
-
-/// A histogram as Prometheus' HTTP API writes it.
-pub(crate) fn json_float_histogram(out: &mut impl Write, h: &FloatHistogram) -> io::Result<()> {
-    write!(out, "{{\"count\":\"{}\",\"sum\":\"{}\"", ApiFloatText(h.count), ApiFloatText(h.sum))?;
-    let mut before = ",\"buckets\":[";
-    // Buckets that reach into the zero bucket are cut.
-    for bucket in h.ascending().filter(|bucket| bucket.count != 0.0) {
-        let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
-            (false, true) => 0,
-            (true, false) => 1,
-            (false, false) => 2,
-            (true, true) => 3,
-        };
-        let (low, high) = (ApiFloatText(bucket.lower), ApiFloatText(bucket.upper));
-        write!(out, "{before}[{rule},\"{low}\",\"{high}\",\"{}\"]", ApiFloatText(bucket.count))?;
-        before = ",";
-    }
-    out.write_all(if before == "," { b"]}" } else { b"}" })
-}
-
-/// Seconds with up to three digits behind the point, as Prometheus' HTTP API writes times.
-pub(crate) struct Seconds(pub(crate) TimestampMs);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let ms = self.0.unsigned_abs();
-        write!(f, "{sign}{}", ms / 1000)?;
-        if ms.is_multiple_of(1000) { Ok(()) } else { write!(f, ".{:03}", ms % 1000) }
+        let floats = floats.timestamps().iter().copied().zip(floats.values().iter().copied());
+        let histograms = self.columns.histograms.iter().filter_map(|sample| match &sample.value {
+            Value::Float(_) => None,
+            Value::Histogram(histogram) => Some((sample.timestamp, Cow::Owned(histogram.to_float()))),
+            Value::FloatHistogram(histogram) => Some((sample.timestamp, Cow::Borrowed(&**histogram))),
+        });
+        promparquet_gateway::json::series(&mut self.out, labels, floats, histograms)?;
+        self.out.write_all(b"\n")
     }
 }
 

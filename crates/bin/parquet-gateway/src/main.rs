@@ -3,6 +3,7 @@
 mod bucket;
 mod console;
 mod convert;
+mod engine;
 mod error;
 #[cfg(test)]
 mod examples;

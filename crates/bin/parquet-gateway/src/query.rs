@@ -3,16 +3,14 @@
 use std::{io::Write as _, time::Duration};
 
 use prometheus_model::{ApiFloatText, FloatHistogram, TimestampMs};
-use prometheus_promql::{
-    Answer, Engine, EngineOptions, ParserOptions, PointValue, QueryRequest, QueryTimes, QueryValue,
-};
+use prometheus_promql::{Answer, Engine, PointValue, QueryRequest, QueryTimes, QueryValue};
 use snafu::ResultExt as _;
 
 use crate::{
     console::{line, note},
+    engine::EngineArgs,
     error::{Error, PrintSnafu, PromqlSnafu},
-    format::{Seconds, json_float_histogram, json_labels},
-    number::{count, duration, show_bytes, show_count, show_time, time_ms},
+    number::{duration, show_bytes, show_count, show_time, time_ms},
     shards,
 };
 
@@ -33,17 +31,6 @@ enum QueryFormat {
     Json,
     /// labels,timestamp_ms,value
     Csv,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-enum Feature {
-    PromqlExperimentalFunctions,
-    PromqlDurationExpr,
-    PromqlExtendedRangeSelectors,
-    PromqlBinopFillModifiers,
-    PromqlDelayedNameRemoval,
-    TypeAndUnitLabels,
-    UseStartTimestamps,
 }
 
 /// What to evaluate.
@@ -72,45 +59,15 @@ pub(crate) struct Args {
     /// Print the plan with times and counts, too; to standard error
     #[arg(long)]
     explain: bool,
-    /// How long a sample counts
-    #[arg(long = "query.lookback-delta", value_name = "DURATION", value_parser = duration, default_value = "5m",
-          help_heading = "Engine")]
-    lookback: Duration,
-    /// The most samples in memory at once
-    #[arg(long = "query.max-samples", value_name = "N", value_parser = count, default_value = "50_000_000",
-          help_heading = "Engine")]
-    query_max_samples: u64,
-    /// The most bytes in memory at once
-    #[arg(long = "query.max-memory", value_name = "SIZE", value_parser = crate::number::bytes, default_value = "2GiB",
-          help_heading = "Engine")]
-    query_max_memory: u64,
-    /// Features of Prometheus that must be enabled (repeatable, or separated by commas)
-    #[arg(long = "enable-feature", value_name = "FEATURE", value_delimiter = ',', help_heading = "Engine")]
-    features: Vec<Feature>,
 
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     shards: shards::ShardSourceArgs,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
-    let has = |feature| args.features.contains(&feature);
-    let engine = Engine::new(EngineOptions {
-        parser: ParserOptions {
-            experimental_functions: has(Feature::PromqlExperimentalFunctions),
-            duration_expressions: has(Feature::PromqlDurationExpr),
-            extended_range_selectors: has(Feature::PromqlExtendedRangeSelectors),
-            fill_modifiers: has(Feature::PromqlBinopFillModifiers),
-            ..ParserOptions::default()
-        },
-        lookback: args.lookback,
-        max_samples: args.query_max_samples,
-        max_memory: args.query_max_memory,
-        delayed_name_removal: has(Feature::PromqlDelayedNameRemoval),
-        type_and_unit_labels: has(Feature::TypeAndUnitLabels),
-        start_timestamps: has(Feature::UseStartTimestamps),
-        ..EngineOptions::default()
-    })
-    .context(PromqlSnafu)?;
+    let engine = Engine::new(args.engine.options()).context(PromqlSnafu)?;
     let (queryable, shards) = args.shards.queryable().await?;
     let times = match (args.start, args.end, args.step) {
         (Some(start), Some(end), Some(step)) => {
@@ -128,7 +85,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout());
     match args.format {
         QueryFormat::Table => table(&mut out, &answer),
-        QueryFormat::Json => json(&mut out, &answer, &warnings, &infos),
+        QueryFormat::Json => {
+            promparquet_gateway::json::answer(&mut out, &answer.value, &warnings, &infos).and_then(|()| writeln!(out))
+        }
         QueryFormat::Csv => csv(&mut out, &answer),
     }
     .and_then(|()| out.flush())
@@ -211,68 +170,4 @@ fn csv(out: &mut impl std::io::Write, answer: &Answer) -> std::io::Result<()> {
         let quoted = |text: &str| text.replace('"', "\"\"");
         writeln!(out, "\"{}\",{time},\"{}\"", quoted(labels), quoted(value))
     })
-}
-
-fn json(out: &mut impl std::io::Write, answer: &Answer, warnings: &[String], infos: &[String]) -> std::io::Result<()> {
-    write!(out, "{{\"status\":\"success\",\"data\":{{\"resultType\":\"{}\",\"result\":", answer.value.value_type())?;
-    match &answer.value {
-        QueryValue::Scalar { timestamp, value } => {
-            write!(out, "[{},\"{}\"]", Seconds(*timestamp), ApiFloatText(*value))?;
-        }
-        QueryValue::String { timestamp, value } => {
-            write!(out, "[{},", Seconds(*timestamp))?;
-            serde_json::to_writer(&mut *out, value)?;
-            out.write_all(b"]")?;
-        }
-        QueryValue::Vector(vector) => {
-            out.write_all(b"[")?;
-            for (i, series) in vector.iter().enumerate() {
-                out.write_all(if i > 0 { b",{\"metric\":" } else { b"{\"metric\":" })?;
-                json_labels(out, &series.labels)?;
-                match &series.value {
-                    PointValue::Float(value) => {
-                        write!(out, ",\"value\":[{},\"{}\"]}}", Seconds(series.timestamp), ApiFloatText(*value))?;
-                    }
-                    PointValue::Histogram(histogram) => {
-                        write!(out, ",\"histogram\":[{},", Seconds(series.timestamp))?;
-                        json_float_histogram(out, histogram)?;
-                        out.write_all(b"]}")?;
-                    }
-                }
-            }
-            out.write_all(b"]")?;
-        }
-        QueryValue::Matrix(matrix) => {
-            out.write_all(b"[")?;
-            for (i, series) in matrix.iter().enumerate() {
-                out.write_all(if i > 0 { b",{\"metric\":" } else { b"{\"metric\":" })?;
-                json_labels(out, &series.labels)?;
-                let mut open = ",\"values\":[";
-                for (time, value) in &series.floats {
-                    write!(out, "{open}[{},\"{}\"]", Seconds(*time), ApiFloatText(*value))?;
-                    open = ",";
-                }
-                if open == "," {
-                    out.write_all(b"]")?;
-                }
-                open = ",\"histograms\":[";
-                for (time, histogram) in &series.histograms {
-                    write!(out, "{open}[{},", Seconds(*time))?;
-                    json_float_histogram(out, histogram)?;
-                    out.write_all(b"]")?;
-                    open = ",";
-                }
-                out.write_all(if open == "," { b"]}" } else { b"}" })?;
-            }
-            out.write_all(b"]")?;
-        }
-    }
-    out.write_all(b"}")?;
-    for (name, texts) in [("warnings", warnings), ("infos", infos)] {
-        if !texts.is_empty() {
-            write!(out, ",\"{name}\":")?;
-            serde_json::to_writer(&mut *out, texts)?;
-        }
-    }
-    writeln!(out, "}}")
 }

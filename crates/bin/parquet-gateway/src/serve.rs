@@ -10,7 +10,7 @@ use std::{
 };
 
 use prometheus_model::Labels;
-use prometheus_promql::{Engine, EngineOptions, ParserOptions};
+use prometheus_promql::Engine;
 use prometheus_queryable::{PartialResponse, Regex};
 use promparquet_catalog::{Catalog, CatalogOptions};
 use promparquet_gateway::{
@@ -23,6 +23,7 @@ use snafu::ResultExt;
 use crate::{
     bucket::BucketFlags,
     console::{self, note},
+    engine::EngineArgs,
     error::{CorsSnafu, EngineSnafu, Error, LabelsSnafu, ReadConfigSnafu, TlsFileSnafu},
     logging::{self, Level},
     number::{bytes, bytes_or_zero, count, duration},
@@ -53,6 +54,8 @@ pub(crate) struct Args {
     blocks: BlockArgs,
     #[command(flatten)]
     queries: QueryArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     ports: PortArgs,
     #[command(flatten)]
@@ -112,9 +115,6 @@ struct QueryArgs {
     /// Step of range queries that give none
     #[arg(long = "query.step", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     step: Duration,
-    /// How long a sample counts
-    #[arg(long = "query.lookback", value_name = "DURATION", default_value = "5m", value_parser = duration)]
-    lookback: Duration,
     /// How long a query may take that says nothing of it
     #[arg(long = "query.timeout", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
@@ -140,12 +140,9 @@ struct QueryArgs {
     #[arg(long = "query.limits.select.max-row-count", alias = "query.limits.label-values.max-row-count",
           alias = "query.limits.label-names.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
     max_rows: u64,
-    /// Samples that a query may hold in memory at once
-    #[arg(long = "query.max-samples", value_name = "N", default_value = "50000000", value_parser = count)]
-    max_samples: u64,
-    /// Bytes that a query may hold in memory at once
-    #[arg(long = "query.max-memory", value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
-    max_memory: u64,
+    /// Bytes that all queries together may hold in memory at once [default: half of the container's or machine's memory]
+    #[arg(long = "query.max-total-memory", value_name = "SIZE", value_parser = bytes)]
+    max_total_memory: Option<u64>,
     /// Reads of the bucket are not joined beyond this size [default: what suits the bucket]
     #[arg(long = "query.storage.select.chunk-partition.max-range-bytes", value_name = "SIZE", value_parser = bytes)]
     max_range: Option<u64>,
@@ -158,9 +155,6 @@ struct QueryArgs {
     /// Log queries that take longer, with what they did
     #[arg(long = "query.slow-log-threshold", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     slow: Duration,
-    /// Enable experimental functions and syntax of PromQL
-    #[arg(long = "query.experimental")]
-    experimental: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -221,6 +215,18 @@ fn label(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| format!("expected name=value, found {text:?}"))
 }
 
+/// Bytes of memory that the container may use, or else the machine has.
+fn available_memory() -> u64 {
+    let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
+    let system = sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(memory));
+    let container = system.cgroup_limits().map(|limits| limits.total_memory).filter(|bytes| *bytes > 0);
+    match container.unwrap_or_else(|| system.total_memory()) {
+        // Nothing is known: no limit.
+        0 => u64::MAX,
+        bytes => bytes,
+    }
+}
+
 /// What runs, for those who start it.
 pub(crate) struct Started {
     pub(crate) server: Server,
@@ -266,13 +272,8 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.query.read_costs = Some(costs);
     let catalog = Arc::new(Catalog::new(bucket.clone(), options));
 
-    let engine = EngineOptions {
-        parser: if flags.experimental { ParserOptions::all_features() } else { ParserOptions::default() },
-        lookback: flags.lookback,
-        max_samples: flags.max_samples,
-        max_memory: flags.max_memory,
-        ..EngineOptions::default()
-    };
+    let mut engine = args.engine.options();
+    engine.max_total_memory = flags.max_total_memory.unwrap_or_else(|| available_memory() / 2);
     let engine = Engine::new(engine).context(EngineSnafu)?;
 
     let mut options = GatewayOptions::default();

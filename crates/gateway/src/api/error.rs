@@ -130,6 +130,7 @@ impl From<promql::Error> for ApiError {
             ErrorKind::Invalid => Self::parameter("query", chain(&error)),
             ErrorKind::LimitExceeded => Self::new(ErrorType::LimitExceeded, chain(&error)),
             ErrorKind::Execution => Self::new(ErrorType::Execution, chain(&error)),
+            ErrorKind::Overloaded => Self::new(ErrorType::Unavailable, chain(&error)),
             ErrorKind::Timeout => Self::new(ErrorType::Timeout, chain(&error)),
             _ => Self::new(ErrorType::Internal, chain(&error)),
         }

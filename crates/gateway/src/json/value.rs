@@ -1,7 +1,11 @@
 //! Values of queries.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Borrow,
+    io::{self, Write},
+};
 
+use prometheus_model::{FloatHistogram, Labels, TimestampMs};
 use prometheus_promql::{InstantSeries, PointValue, QueryValue, RangeSeries};
 
 use super::{float, histogram::histogram, labels, list, short_seconds, string, timestamp};
@@ -50,25 +54,41 @@ fn instant_series<W: Write>(out: &mut W, series: &InstantSeries) -> io::Result<(
 }
 
 fn range_series<W: Write>(out: &mut W, series: &RangeSeries) -> io::Result<()> {
+    let histograms = series.histograms.iter().map(|(t, value)| (*t, &**value));
+    self::series(out, &series.labels, series.floats.iter().copied(), histograms)
+}
+
+/// `{"metric":{…},"values":[[t,"value"],…],"histograms":[[t,{…}],…]}`; a list without items is left out.
+///
+/// # Errors
+/// If `out` fails.
+pub fn series<W: Write, H: Borrow<FloatHistogram>>(
+    out: &mut W,
+    metric: &Labels,
+    floats: impl IntoIterator<Item = (TimestampMs, f64)>,
+    histograms: impl IntoIterator<Item = (TimestampMs, H)>,
+) -> io::Result<()> {
     out.write_all(br#"{"metric":"#)?;
-    labels(out, &series.labels)?;
-    if !series.floats.is_empty() {
+    labels(out, metric)?;
+    let mut floats = floats.into_iter().peekable();
+    if floats.peek().is_some() {
         out.write_all(br#","values":"#)?;
-        list(out, &series.floats, |out, (t, value)| {
+        list(out, floats, |out, (t, value)| {
             out.write_all(b"[")?;
-            timestamp(out, *t)?;
+            timestamp(out, t)?;
             out.write_all(b",")?;
-            float(out, *value)?;
+            float(out, value)?;
             out.write_all(b"]")
         })?;
     }
-    if !series.histograms.is_empty() {
+    let mut histograms = histograms.into_iter().peekable();
+    if histograms.peek().is_some() {
         out.write_all(br#","histograms":"#)?;
-        list(out, &series.histograms, |out, (t, value)| {
+        list(out, histograms, |out, (t, value)| {
             out.write_all(b"[")?;
-            timestamp(out, *t)?;
+            timestamp(out, t)?;
             out.write_all(b",")?;
-            histogram(out, value)?;
+            histogram(out, value.borrow())?;
             out.write_all(b"]")
         })?;
     }

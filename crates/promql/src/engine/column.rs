@@ -115,14 +115,23 @@ impl Column {
 
     /// Bytes in memory: histograms count wholly, although steps may share them.
     pub(crate) fn bytes(&self) -> u64 {
+        8 * self.floats.len() as u64 + self.histogram_bytes()
+    }
+
+    /// Bytes of the histograms.
+    pub(crate) fn histogram_bytes(&self) -> u64 {
         let histograms: usize = self.histograms.iter().map(|h| 8 + h.as_ref().map_or(0, |h| h.size())).sum();
-        (8 * self.floats.len() + histograms) as u64
+        histograms as u64
+    }
+
+    /// Steps that have a float.
+    pub(crate) fn floats_present(&self) -> usize {
+        self.floats.iter().filter(|value| is_present(**value)).count()
     }
 
     /// Samples as Prometheus counts them: a float is one, a histogram as many as it takes the memory of.
     pub(crate) fn samples(&self) -> u64 {
-        let floats = self.floats.iter().filter(|value| is_present(**value)).count();
-        floats as u64 + self.histograms.iter().flatten().map(|h| histogram_samples(h)).sum::<u64>()
+        self.floats_present() as u64 + self.histograms.iter().flatten().map(|h| histogram_samples(h)).sum::<u64>()
     }
 }
 

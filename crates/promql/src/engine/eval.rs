@@ -95,7 +95,7 @@ pub(super) async fn run(shared: &Shared, queryable: &dyn Queryable, request: &Qu
         shared,
         plan: &plan,
         querier,
-        budget: Budget::new(max_samples, shared.options.max_memory),
+        budget: Budget::new(Arc::clone(&shared.memory), max_samples, shared.options.max_memory),
         interrupt,
         max_samples,
         annotations: Annotations::default(),
@@ -108,38 +108,52 @@ pub(super) async fn run(shared: &Shared, queryable: &dyn Queryable, request: &Qu
         kept: HashMap::new(),
         last_pause: Instant::now(),
     };
-    let value = run.value().await?;
+    let (value, reserved) = run.value().await?;
     let (peak_samples, peak_bytes) = run.budget.peaks();
     let stats = QueryStats { peak_samples, peak_bytes, total: begin.elapsed(), ..run.stats };
     let explain = Explain::of_run(&plan, &run.nodes);
-    Ok(Answer { value, annotations: run.annotations, stats, explain })
+    Ok(Answer { value, annotations: run.annotations, stats, explain, _reserved: Arc::new(reserved) })
 }
 
 impl<'q> Run<'q> {
-    async fn value(&mut self) -> Result<QueryValue> {
+    /// The answer's value, and the memory that it takes.
+    async fn value(&mut self) -> Result<(QueryValue, Reserved)> {
         let plan = self.plan;
         let grid = plan.grid;
         if let Kind::Text(text) = &plan.root.kind {
-            return Ok(QueryValue::String { timestamp: grid.start, value: text.clone() });
+            return Ok((QueryValue::String { timestamp: grid.start, value: text.clone() }, self.budget.reserve()));
         }
         if plan.value_type == ValueType::Scalar {
             let values = self.scalars(&plan.root, grid).await?;
+            let mut reserved = self.budget.reserve();
             if plan.is_instant {
-                return Ok(QueryValue::Scalar { timestamp: grid.start, value: values.at(0) });
+                return Ok((QueryValue::Scalar { timestamp: grid.start, value: values.at(0) }, reserved));
             }
+            reserved.grow("results", 0, POINT_BYTES * grid.count as u64)?;
             let floats = grid.times().enumerate().map(|(step, time)| (time, values.at(step))).collect();
-            return Ok(QueryValue::Matrix(vec![RangeSeries { floats, ..RangeSeries::default() }]));
+            return Ok((QueryValue::Matrix(vec![RangeSeries { floats, ..RangeSeries::default() }]), reserved));
         }
         if plan.value_type == ValueType::Matrix {
             return self.range_vector().await;
         }
-        let Matrix { series, reserved } = self.vector(&plan.root, grid).await?;
-        let (delays_names, is_instant) = (self.delays_names(), plan.is_instant);
+        let all = self.vector(&plan.root, grid).await?;
+        self.answered(all, grid, plan.is_instant).await
+    }
+
+    /// Series as they are answered.
+    pub(super) async fn answered(&self, all: Matrix, grid: Grid, is_instant: bool) -> Result<(QueryValue, Reserved)> {
+        let delays_names = self.delays_names();
+        let mut reserved = self.budget.reserve();
         self.compute(move |_| {
-            let series = cleaned(series, delays_names)?;
+            let series = cleaned(all.series, delays_names)?;
+            let bytes = |series: &Series| {
+                let points = if is_instant { 1 } else { series.column.floats_present() };
+                POINT_BYTES * points as u64 + labels::bytes(&series.labels) + series.column.histogram_bytes()
+            };
+            reserved.grow("results", 0, series.iter().map(bytes).sum())?;
             let value = if is_instant { instant_vector(series, grid.start) } else { matrix(series, grid) };
-            drop(reserved);
-            Ok(value)
+            drop(all.reserved);
+            Ok((value, reserved))
         })
         .await
     }
@@ -391,6 +405,9 @@ impl OpenSource {
         }
     }
 }
+
+/// A sample of a result: its time, and a float or the place of a histogram.
+pub(super) const POINT_BYTES: u64 = 16;
 
 /// Removes the names that are still to be removed.
 fn cleaned(mut series: Vec<Series>, delays_names: bool) -> Result<Vec<Series>> {

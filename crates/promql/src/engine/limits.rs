@@ -7,9 +7,27 @@ use std::sync::{
 
 use crate::error::{Repr, Result};
 
+/// Bytes of all queries of an engine.
+#[derive(Debug)]
+pub(crate) struct Total {
+    max_bytes: u64,
+    bytes: AtomicU64,
+}
+
+impl Total {
+    pub(crate) fn new(max_bytes: u64) -> Arc<Self> {
+        Arc::new(Self { max_bytes, bytes: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn in_use(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
 /// Samples and bytes of a query.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    total: Arc<Total>,
     max_samples: u64,
     max_bytes: u64,
     samples: AtomicU64,
@@ -27,8 +45,9 @@ pub(crate) struct Reserved {
 }
 
 impl Budget {
-    pub(crate) fn new(max_samples: u64, max_bytes: u64) -> Arc<Self> {
+    pub(crate) fn new(total: Arc<Total>, max_samples: u64, max_bytes: u64) -> Arc<Self> {
         Arc::new(Self {
+            total,
             max_samples,
             max_bytes,
             samples: AtomicU64::new(0),
@@ -51,23 +70,26 @@ impl Budget {
     fn take(&self, what: &'static str, samples: u64, bytes: u64) -> Result<()> {
         let in_use = self.samples.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
         let bytes_in_use = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if in_use > self.max_samples || bytes_in_use > self.max_bytes {
-            self.give_back(samples, bytes);
-            let limit = self.max_samples;
-            return Err(if in_use > limit {
-                Repr::TooManySamples { limit }.into()
-            } else {
-                Repr::TooMuchMemory { what, bytes: bytes_in_use, limit: self.max_bytes }.into()
-            });
-        }
-        self.peak_samples.fetch_max(in_use, Ordering::Relaxed);
-        self.peak_bytes.fetch_max(bytes_in_use, Ordering::Relaxed);
-        Ok(())
+        let total_in_use = self.total.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let refused = if in_use > self.max_samples {
+            Repr::TooManySamples { limit: self.max_samples }
+        } else if bytes_in_use > self.max_bytes {
+            Repr::TooMuchMemory { what, bytes: bytes_in_use, limit: self.max_bytes }
+        } else if total_in_use > self.total.max_bytes {
+            Repr::NoMemoryLeft { what, bytes: bytes_in_use, limit: self.total.max_bytes }
+        } else {
+            self.peak_samples.fetch_max(in_use, Ordering::Relaxed);
+            self.peak_bytes.fetch_max(bytes_in_use, Ordering::Relaxed);
+            return Ok(());
+        };
+        self.give_back(samples, bytes);
+        Err(refused.into())
     }
 
     fn give_back(&self, samples: u64, bytes: u64) {
         self.samples.fetch_sub(samples, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.total.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_dropped_can_be_reserved_again() {
-        let budget = Budget::new(10, 100);
+        let total = Total::new(150);
+        let budget = Budget::new(Arc::clone(&total), 10, 100);
         let mut first = budget.reserve();
         first.grow("a", 6, 60).unwrap();
         let mut second = budget.reserve();
@@ -115,5 +138,18 @@ mod tests {
         assert_eq!(budget.peaks(), (10, 100));
         budget.reserve().grow("c", 10, 100).unwrap();
         assert_eq!(budget.samples.load(Ordering::Relaxed), 0);
+        assert_eq!(total.in_use(), 0);
+    }
+
+    #[test]
+    fn queries_share_what_there_is() {
+        let total = Total::new(150);
+        let [mut one, mut other] = [0, 1].map(|_| Budget::new(Arc::clone(&total), 10, 100).reserve());
+        one.grow("a", 0, 100).unwrap();
+        assert_eq!(other.grow("b", 0, 51).unwrap_err().kind(), ErrorKind::Overloaded);
+        other.grow("b", 0, 50).unwrap();
+        drop(one);
+        other.grow("b", 0, 50).unwrap();
+        assert_eq!(total.in_use(), 100);
     }
 }

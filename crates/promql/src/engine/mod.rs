@@ -38,6 +38,7 @@ pub use options::{EngineOptions, QueryRequest, QueryTimes};
 pub use stats::QueryStats;
 pub use value::{InstantSeries, PointValue, QueryValue, RangeSeries};
 
+use self::limits::{Reserved, Total};
 use crate::{error::Result, parser::Parser};
 
 /// Evaluates PromQL over any [`Queryable`]. Cloning is cheap and shares the threads.
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     options: EngineOptions,
     parser: Parser,
     threads: rayon::ThreadPool,
+    memory: Arc<Total>,
 }
 
 /// What a query gives.
@@ -82,6 +84,8 @@ pub struct Answer {
     pub stats: QueryStats,
     /// The plan with what each part of it took.
     pub explain: Explain,
+    /// Counts towards [`EngineOptions::max_total_memory`] as long as the value is there.
+    _reserved: Arc<Reserved>,
 }
 
 impl Engine {
@@ -98,7 +102,8 @@ impl Engine {
             .build()
             .map_err(|e| crate::Error::defect(format!("cannot start threads: {e}")))?;
         let parser = Parser::new(options.parser.clone());
-        Ok(Self { shared: Arc::new(Shared { options, parser, threads }) })
+        let memory = Total::new(options.max_total_memory);
+        Ok(Self { shared: Arc::new(Shared { options, parser, threads, memory }) })
     }
 
     /// The options that it was made with.
@@ -111,6 +116,12 @@ impl Engine {
     #[must_use]
     pub fn parser(&self) -> &Parser {
         &self.shared.parser
+    }
+
+    /// Bytes that all queries hold now, answers that are still in use included.
+    #[must_use]
+    pub fn memory_in_use(&self) -> u64 {
+        self.shared.memory.in_use()
     }
 
     /// Evaluates a query. Dropping the future cancels it.

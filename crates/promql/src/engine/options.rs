@@ -21,6 +21,9 @@ pub struct EngineOptions {
     /// The most bytes that a query may hold in memory at once: encoded chunks of series that are used more than once,
     /// decoded samples and results.
     pub max_memory: u64,
+    /// The most bytes that all queries of the engine may hold at once, answers that are still in use included. What exceeds
+    /// it fails with [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded). The default is no limit.
+    pub max_total_memory: u64,
     /// The most steps of a range query or sub-query.
     pub max_steps: u64,
     /// Whether names of metrics are removed at the end, not by each operation: `promql-delayed-name-removal`.
@@ -41,6 +44,7 @@ impl Default for EngineOptions {
             subquery_step: Duration::from_secs(60),
             max_samples: 50_000_000,
             max_memory: 2 << 30,
+            max_total_memory: u64::MAX,
             max_steps: 1_000_000,
             delayed_name_removal: false,
             type_and_unit_labels: false,

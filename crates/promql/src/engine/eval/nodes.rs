@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use prometheus_model::Labels;
 
-use super::{Matrix, Run, Source, Streamed, cleaned, deep, matrix};
+use super::{Matrix, POINT_BYTES, Run, Source, Streamed, deep};
 use crate::{
     ast::{Boundaries, Span},
     engine::{
@@ -18,6 +18,7 @@ use crate::{
         grid::Grid,
         histogram::{Histograms, Question, merged},
         labels,
+        limits::Reserved,
         pipeline::{Leaf, Op, Work, selector_leaf},
         plan::{Kind, Node, RangeCall, RangeInput},
         range::{RangeTask, extended_floats},
@@ -478,26 +479,20 @@ impl Run<'_> {
     }
 
     /// The samples of a range vector that is the whole query.
-    pub(super) async fn range_vector(&mut self) -> Result<QueryValue> {
+    pub(super) async fn range_vector(&mut self) -> Result<(QueryValue, Reserved)> {
         let (root, grid) = (&self.plan.root, self.plan.grid);
         match &root.kind {
             Kind::Range(input @ RangeInput::Subquery { child, .. }) => {
                 let inner = self.subquery_grid(input, grid)?;
-                let Matrix { series, reserved } = self.vector(child, inner).await?;
-                let delays_names = self.delays_names();
-                self.compute(move |_| {
-                    let value = matrix(cleaned(series, delays_names)?, inner);
-                    drop(reserved);
-                    Ok(value)
-                })
-                .await
+                let all = self.vector(child, inner).await?;
+                self.answered(all, inner, false).await
             }
             Kind::Range(RangeInput::Select { select, range_ms }) => {
                 let end = select.reference(grid.start);
                 let start = end.saturating_sub(*range_ms);
                 // Stores give series by labels.
-                let series = self.stored_range(select.fetch, select.boundaries, (start, end)).await?;
-                Ok(QueryValue::Matrix(series))
+                let (series, reserved) = self.stored_range(select.fetch, select.boundaries, (start, end)).await?;
+                Ok((QueryValue::Matrix(series), reserved))
             }
             _ => Err(Error::defect("no range vector")),
         }
@@ -508,7 +503,7 @@ impl Run<'_> {
         fetch: usize,
         boundaries: Boundaries,
         (start, end): (i64, i64),
-    ) -> Result<Vec<RangeSeries>> {
+    ) -> Result<(Vec<RangeSeries>, Reserved)> {
         let plan = self.plan;
         let fetch = plan.fetches.get(fetch).ok_or_else(|| Error::defect("a selector without a select"))?;
         let querier = self.querier.as_deref().ok_or_else(|| Error::defect("a selector without a querier"))?;
@@ -523,7 +518,7 @@ impl Run<'_> {
         let mut matrix = Vec::new();
         let mut reserved = self.budget.reserve();
         while let Some(batch) = set.next().await? {
-            self.interrupt.check()?;
+            self.pause().await?;
             for series in batch {
                 let samples = decoder.without_markers(&series, false)?;
                 let first = samples.times.partition_point(|time| *time <= after);
@@ -551,7 +546,7 @@ impl Run<'_> {
                 if count == 0 {
                     continue;
                 }
-                reserved.grow("results", count, 16 * count)?;
+                reserved.grow("results", count, POINT_BYTES * count + labels::bytes(&series.labels))?;
                 self.stats.samples += count;
                 self.stats.samples_read += count;
                 self.stats.series_read += 1;
@@ -559,7 +554,7 @@ impl Run<'_> {
             }
         }
         set.warnings().iter().for_each(|warning| self.annotations.storage(warning.message.clone()));
-        Ok(matrix)
+        Ok((matrix, reserved))
     }
 }
 
