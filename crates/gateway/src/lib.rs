@@ -15,7 +15,7 @@ mod execution;
 mod gateway;
 mod grpc;
 mod internal;
-mod json;
+pub mod json;
 mod metrics;
 mod options;
 mod prompb;
