@@ -15,7 +15,7 @@ use promparquet_query::{Options, RowCache};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    layout::{Found, Layout, Status},
+    layout::{self, Found, Source, Status},
     shard_cache::ShardCache,
     snapshot::{KnownSet, SetInfo, SetState, Snapshot},
 };
@@ -27,8 +27,6 @@ const SHARDS_AT_A_TIME: usize = 4;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogOptions {
-    /// How shard sets lie in the bucket.
-    pub layout: Layout,
     /// How queries read. The limits are those of a whole query: of all that one querier is asked.
     pub query: Options,
     /// What becomes of queries that touch a set which cannot be read.
@@ -49,7 +47,6 @@ impl Default for CatalogOptions {
     /// 256 MiB for footers, 32 MiB for rows, four sets at a time, no delay; damage fails queries.
     fn default() -> Self {
         Self {
-            layout: Layout::default(),
             query: Options::default(),
             partial_response: PartialResponse::Fail,
             external_labels: None,
@@ -89,7 +86,7 @@ impl Catalog {
         let snapshot = Snapshot {
             sets: Vec::new(),
             is_complete: false,
-            cache: Arc::new(ShardCache::new(bucket, options.layout, options.footer_bytes)),
+            cache: Arc::new(ShardCache::new(bucket, options.footer_bytes)),
             rows: Arc::new(RowCache::new(options.row_cache_bytes)),
             options: Arc::new(options),
         };
@@ -112,7 +109,7 @@ impl Catalog {
         let before = self.snapshot();
         let (cache, options) = (&before.cache, &before.options);
         let delay = i64::try_from(options.deletion_delay_ms).unwrap_or(i64::MAX);
-        let found = options.layout.discover(cache.bucket(), now.saturating_sub(delay)).await?;
+        let found = layout::discover(cache.bucket(), now.saturating_sub(delay)).await?;
 
         let known: HashMap<&str, &Arc<KnownSet>> = before.sets.iter().map(|set| (&*set.info.name, set)).collect();
         // Boxed, because closures over borrows in `buffered` defeat the compiler's proof that the future is `Send`.
@@ -164,9 +161,9 @@ impl Queryable for Catalog {
 fn can_stay(known: &KnownSet, found: &Found) -> bool {
     known.stamp == found.stamp
         && match (&known.info.state, &found.status) {
-            (SetState::Open, Status::Complete { .. }) => true,
+            (SetState::Open, Status::Complete(_)) => true,
             // The same bytes will not be better.
-            (SetState::Failed(error), Status::Complete { .. }) => {
+            (SetState::Failed(error), Status::Complete(_)) => {
                 matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
             }
             (SetState::Unmarked, Status::Unmarked) | (SetState::Deleted, Status::Deleted) => true,
@@ -181,14 +178,14 @@ async fn look(cache: &ShardCache, options: &CatalogOptions, found: Found) -> Kno
         shards: 0,
         rows: 0,
         bytes: found.bytes,
-        times: None,
+        times: found.times,
         external_labels: Labels::default(),
     };
     let mut set = KnownSet { info, stamp: found.stamp, slots: Vec::new() };
     set.info.state = match found.status {
         Status::Unmarked => SetState::Unmarked,
         Status::Deleted => SetState::Deleted,
-        Status::Complete { mark_key, has_meta } => match open(cache, options, &mut set, &mark_key, has_meta).await {
+        Status::Complete(source) => match open(cache, options, &mut set, &source).await {
             Ok(()) => SetState::Open,
             Err(error) => SetState::Failed(error),
         },
@@ -196,21 +193,15 @@ async fn look(cache: &ShardCache, options: &CatalogOptions, found: Found) -> Kno
     set
 }
 
-async fn open(
-    cache: &ShardCache,
-    options: &CatalogOptions,
-    set: &mut KnownSet,
-    mark_key: &str,
-    has_meta: bool,
-) -> Result<(), Error> {
-    let described = options.layout.describe(cache.bucket(), &set.info.name, mark_key, has_meta).await?;
+async fn open(cache: &ShardCache, options: &CatalogOptions, set: &mut KnownSet, source: &Source) -> Result<(), Error> {
+    let described = source.describe(cache.bucket(), &set.info.name).await?;
     set.info.external_labels = options.external_labels.clone().unwrap_or(described.external_labels);
     set.info.times = described.range.map(|range| (range.start(), range.last()));
-    let name: Arc<str> = set.info.name.as_str().into();
+    let (directory, layout): (Arc<str>, _) = (described.directory.into(), described.layout);
     // However many shards a mark claims, only so many are opened before the first that is missing is noticed.
     let opens = stream::iter(0..described.shards).map(|index| {
-        let name = Arc::clone(&name);
-        Box::pin(async move { cache.open(&name, index).await })
+        let directory = Arc::clone(&directory);
+        Box::pin(async move { cache.open(&directory, layout, index).await })
     });
     set.slots = opens.buffered(SHARDS_AT_A_TIME).try_collect().await?;
     let ends = set.slots.iter().map(|slot| (slot.min_time, slot.max_time));

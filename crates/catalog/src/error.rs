@@ -29,6 +29,8 @@ pub(crate) enum Detail {
     MissingShards { bucket: String, name: String, expected: u32, found: usize },
     #[snafu(display("{bucket}/{name}: external labels: {source}"))]
     ExternalLabels { bucket: String, name: String, source: prometheus_model::LabelsError },
+    #[snafu(display("bucket {bucket}: {key}: {source}"))]
+    Day { bucket: String, key: String, source: promparquet_schema::Error },
     #[snafu(display("the query would read {shards} shards, more than the limit of {limit}: resource exhausted"))]
     TooManyShards { shards: usize, limit: u64 },
     #[snafu(display("the bucket has not been looked through yet: try again soon"))]
@@ -45,6 +47,10 @@ impl Error {
             Detail::Meta { source } => of_block(source.kind()),
             Detail::NoShardSet { .. } | Detail::MissingShards { .. } => ErrorKind::NotFound,
             Detail::ExternalLabels { .. } => ErrorKind::Corrupt,
+            Detail::Day { source, .. } => match source.kind() {
+                promparquet_schema::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                _ => ErrorKind::Corrupt,
+            },
             Detail::TooManyShards { .. } => ErrorKind::LimitExceeded,
             Detail::NotReady => ErrorKind::Unavailable,
         }

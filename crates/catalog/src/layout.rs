@@ -1,23 +1,24 @@
-//! How shard sets lie in a bucket.
+//! How shard sets lie in a bucket: where they are, what says that they are complete, what describes them.
+//!
+//! There are two ways, and a bucket may hold sets of both: blocks, as parquet-common and Cortex lay them out, with
+//! [marks](Marker); and [days](day) of streams, as thanos-parquet-gateway does.
+
+use std::{collections::BTreeMap, hash::BuildHasher as _};
 
 use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_tsdb_block::{BlockMeta, MAX_META_BYTES};
 use promparquet_objstore::Bucket;
-use promparquet_shard::{Marker, Shard, ShardSet};
+use promparquet_schema::{
+    Layout,
+    day::{self, DAY_MS, DayMeta},
+};
+use promparquet_shard::{Marker, ShardSet};
+use rustc_hash::FxBuildHasher;
 
 use crate::{
     error::{Detail, Error, Result},
-    listing::{self, Stamp, meta_key},
+    listing::{self, Directory, Stamp, meta_key},
 };
-
-/// How shard sets lie in a bucket: where they are, what says that they are complete, what describes them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum Layout {
-    /// That of parquet-common and Cortex: `<ULID>/<n>.labels.parquet` and `<n>.chunks.parquet`, with marks.
-    #[default]
-    ParquetCommon,
-}
 
 /// A set of which the listing told.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) stamp: Stamp,
     pub(crate) bytes: u64,
+    /// First and last millisecond, if the name says it.
+    pub(crate) times: Option<(TimestampMs, TimestampMs)>,
     pub(crate) status: Status,
 }
 
@@ -32,68 +35,140 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) enum Status {
     /// It is to be read.
-    Complete { mark_key: String, has_meta: bool },
+    Complete(Source),
     /// Nothing says that it is complete.
     Unmarked,
     /// It is about to be deleted.
     Deleted,
 }
 
+/// Where a set lies, and what describes it.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Block { mark_key: String, has_meta: bool },
+    Day { hash: u64, start: TimestampMs, directory: String, meta_key: String, stream_key: Option<String> },
+}
+
 /// What a set says of itself, other than in its shards.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
+    /// Where its shards lie.
+    pub(crate) directory: String,
+    pub(crate) layout: Layout,
     pub(crate) shards: u32,
     pub(crate) external_labels: Labels,
     /// When its samples are, if that is known: half-open.
     pub(crate) range: Option<TimeRange>,
 }
 
-impl Layout {
-    /// Lists the bucket once. Sets that were marked for deletion before `deleted_before` are gone.
-    pub(crate) async fn discover(self, bucket: &Bucket, deleted_before: TimestampMs) -> Result<Vec<Found>> {
-        let Self::ParquetCommon = self;
-        let directories = listing::list(bucket, "").await?;
-        let sets = directories.into_iter().filter_map(|(name, directory)| {
-            let mark_key = directory.mark_key(&name);
-            if mark_key.is_none() && directory.shard_files.is_empty() {
-                return None;
-            }
-            let status = match mark_key {
-                _ if directory.deletion_marked.is_some_and(|marked| marked <= deleted_before) => Status::Deleted,
-                Some(mark_key) => Status::Complete { mark_key, has_meta: directory.meta.is_some() },
-                None => Status::Unmarked,
-            };
-            Some(Found { name, stamp: directory.stamp(), bytes: directory.bytes, status })
-        });
-        Ok(sets.collect())
-    }
-
-    /// Reads what describes a complete set.
-    pub(crate) async fn describe(
-        self,
-        bucket: &Bucket,
-        name: &str,
-        mark_key: &str,
-        has_meta: bool,
-    ) -> Result<Description> {
-        let Self::ParquetCommon = self;
-        let shards = Marker::read_shards(bucket, mark_key).await?;
-        let shards = ShardSet { name: name.to_owned(), shards }.count(bucket).await?;
-        let mut description = Description { shards, external_labels: Labels::default(), range: None };
-        if has_meta {
-            let json = bucket.get(&meta_key(name), MAX_META_BYTES).await?;
-            let meta = BlockMeta::parse(&format!("{bucket}/{name}"), &json)?;
-            description.range = meta.time_range().ok();
-            description.external_labels = Labels::from_pairs(meta.external_labels()).map_err(|source| {
-                Error::from(Detail::ExternalLabels { bucket: bucket.to_string(), name: name.to_owned(), source })
-            })?;
+/// Lists the bucket once. Sets that were marked for deletion before `deleted_before` are gone.
+pub(crate) async fn discover(bucket: &Bucket, deleted_before: TimestampMs) -> Result<Vec<Found>> {
+    let listing = listing::list(bucket, "").await?;
+    let is_deleted = |marked: Option<TimestampMs>| marked.is_some_and(|marked| marked <= deleted_before);
+    let blocks = listing.directories.into_iter().filter_map(|(name, directory)| {
+        let mark_key = directory.mark_key(&name);
+        let is_day = day::start_of_directory(&name).is_some();
+        if is_day || mark_key.is_none() && directory.shard_files.is_empty() {
+            return None;
         }
-        Ok(description)
-    }
+        let status = match mark_key {
+            _ if is_deleted(directory.deletion_marked) => Status::Deleted,
+            Some(mark_key) => Status::Complete(Source::Block { mark_key, has_meta: directory.meta.is_some() }),
+            None => Status::Unmarked,
+        };
+        Some(Found { name, stamp: directory.stamp(), bytes: directory.bytes, times: None, status })
+    });
+    let streams = &listing.streams;
+    let days = listing.days.iter().filter_map(|((hash, date), directories)| {
+        let start = day::start_of_directory(date)?;
+        let deleted = directories.values().filter_map(|directory| directory.deletion_marked).min();
+        let stream = streams.get(hash);
+        let status = match source_of_day(*hash, start, directories, stream.map(|(key, _)| key.clone())) {
+            _ if is_deleted(deleted) => Status::Deleted,
+            status => status,
+        };
+        let stamps: Vec<_> = directories.iter().map(|(name, directory)| (name, directory.stamp())).collect();
+        Some(Found {
+            name: format!("{hash}/{date}"),
+            stamp: FxBuildHasher.hash_one((stream, stamps)),
+            bytes: directories.values().map(|directory| directory.bytes).sum(),
+            times: Some((start, start.saturating_add(DAY_MS))),
+            status,
+        })
+    });
+    let mut found: Vec<_> = blocks.chain(days).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
 
-    /// Opens one shard of a set.
-    pub(crate) async fn open(self, bucket: &Bucket, name: &str, index: u32) -> Result<Shard> {
-        let Self::ParquetCommon = self;
-        Ok(Shard::open(bucket, name, index).await?)
+/// What of a day's directories is read: there are two at most, and only of the stream 0.
+fn source_of_day(
+    hash: u64,
+    start: TimestampMs,
+    directories: &BTreeMap<String, Directory>,
+    stream_key: Option<String>,
+) -> Status {
+    let is_bare = |name: &str| !name.contains('/');
+    // Without the hash, which is where descriptions of the stream 0 are written, and shards no longer are.
+    let meta =
+        directories.iter().filter(|(_, directory)| directory.meta.is_some()).max_by_key(|(name, _)| is_bare(name));
+    let files = directories.iter().filter(|(_, directory)| !directory.shard_files.is_empty());
+    let files = files.min_by_key(|(name, _)| is_bare(name));
+    match (meta, files) {
+        // Streams are described after the first of their days.
+        _ if hash != 0 && stream_key.is_none() => Status::Unmarked,
+        (None, _) => Status::Unmarked,
+        // thanos-parquet-gateway leaves this one behind when it deletes a day.
+        (Some((name, _)), None) if is_bare(name) => Status::Deleted,
+        (Some((name, _)), files) => {
+            let directory = files.map_or(name, |(name, _)| name).clone();
+            let meta_key = format!("{name}/{}", day::META_FILE);
+            Status::Complete(Source::Day { hash, start, directory, meta_key, stream_key })
+        }
     }
+}
+
+impl Source {
+    /// Reads what describes the set `name`.
+    pub(crate) async fn describe(&self, bucket: &Bucket, name: &str) -> Result<Description> {
+        match self {
+            Self::Block { mark_key, has_meta } => describe_block(bucket, name, mark_key, *has_meta).await,
+            Self::Day { hash, start, directory, meta_key, stream_key } => {
+                let decoded =
+                    |key: &str, source| Detail::Day { bucket: bucket.to_string(), key: key.to_owned(), source };
+                let bytes = bucket.get(meta_key, day::MAX_META_BYTES).await?;
+                let meta = DayMeta::decode(&bytes, *start).map_err(|e| decoded(meta_key, e))?;
+                let external_labels = match stream_key {
+                    Some(key) => {
+                        let bytes = bucket.get(key, day::MAX_STREAM_BYTES).await?;
+                        day::external_labels(&bytes, *hash).map_err(|e| decoded(key, e))?
+                    }
+                    None => Labels::default(),
+                };
+                Ok(Description {
+                    directory: directory.clone(),
+                    layout: Layout::Day(meta.day),
+                    shards: meta.shards,
+                    external_labels,
+                    range: TimeRange::new(meta.day.start(), meta.day.last().saturating_add(1)).ok(),
+                })
+            }
+        }
+    }
+}
+
+async fn describe_block(bucket: &Bucket, name: &str, mark_key: &str, has_meta: bool) -> Result<Description> {
+    let shards = Marker::read_shards(bucket, mark_key).await?;
+    let shards = ShardSet { name: name.to_owned(), shards }.count(bucket).await?;
+    let (directory, layout) = (name.to_owned(), Layout::Block);
+    let mut description = Description { directory, layout, shards, external_labels: Labels::default(), range: None };
+    if has_meta {
+        let json = bucket.get(&meta_key(name), MAX_META_BYTES).await?;
+        let meta = BlockMeta::parse(&format!("{bucket}/{name}"), &json)?;
+        description.range = meta.time_range().ok();
+        description.external_labels = Labels::from_pairs(meta.external_labels()).map_err(|source| {
+            Error::from(Detail::ExternalLabels { bucket: bucket.to_string(), name: name.to_owned(), source })
+        })?;
+    }
+    Ok(description)
 }

@@ -7,6 +7,11 @@
 //! <ULID>/meta.json                                         of the TSDB block that they stand for
 //! <ULID>/deletion-mark.json                                the block is about to be deleted
 //! markers/<ULID>-deletion-mark.json                        a copy of that mark
+//!
+//! <hash>/stream.pb                                         external labels of a stream of days
+//! [<hash>/]<YYYY-MM-DD>/<n>.labels.parquet, …              files of a day's shards; no hash is 0
+//! [<hash>/]<YYYY-MM-DD>/meta.pb                            they are complete
+//! [<hash>/]<YYYY-MM-DD>/deletion-marker.pb                 the day is about to be deleted
 //! ```
 //!
 //! Other keys are passed over.
@@ -19,6 +24,7 @@ use std::{
 use futures::TryStreamExt;
 use prometheus_model::TimestampMs;
 use promparquet_objstore::Bucket;
+use promparquet_schema::day;
 use promparquet_shard::{Marker, ShardSet};
 use rustc_hash::FxBuildHasher;
 use ulid::Ulid;
@@ -57,6 +63,11 @@ impl Directory {
         self.mark_copy.filter(|_| !self.shard_files.is_empty()).map(|_| copy)
     }
 
+    fn add(&mut self, key: &str, stamp: Stamp, size: u64) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.shard_files.insert(key.to_owned(), stamp);
+    }
+
     /// Changes whenever any of what is read of the directory does.
     pub(crate) fn stamp(&self) -> Stamp {
         let own = [self.mark.or(self.mark_copy), self.meta].map(Option::unwrap_or_default);
@@ -69,13 +80,34 @@ pub(crate) fn block_of(name: &str) -> Option<Ulid> {
     Ulid::from_string(name).ok().filter(|ulid| ulid.to_string() == name)
 }
 
+/// What a listing found.
+#[derive(Default, Debug)]
+pub(crate) struct Listing {
+    /// Directories at the top, by name: blocks, and whatever else holds files of shards.
+    pub(crate) directories: BTreeMap<String, Directory>,
+    /// Key and stamp of each stream's description, by hash.
+    pub(crate) streams: BTreeMap<u64, (String, Stamp)>,
+    /// Directories of each day by their names, by hash and date. The stream 0 may have two of a day.
+    pub(crate) days: BTreeMap<(u64, String), BTreeMap<String, Directory>>,
+}
+
+/// The day that a file belongs to: hash, date and directory.
+fn day_of<'a>(key: &'a str, file: &str) -> Option<(u64, &'a str, &'a str)> {
+    let directory = key.strip_suffix(file)?.strip_suffix('/')?;
+    let (hash, date) = match directory.split_once('/') {
+        Some((hash, date)) => (day::stream_of_directory(hash)?, date),
+        None => (0, directory),
+    };
+    day::start_of_directory(date).map(|_| (hash, date, directory))
+}
+
 /// Lists everything under `prefix`, or the whole bucket with the empty string.
-pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<String, Directory>> {
-    let mut directories: BTreeMap<String, Directory> = BTreeMap::new();
+pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<Listing> {
+    let Listing { mut directories, mut streams, mut days } = Listing::default();
     let mut objects = bucket.list(prefix)?;
     while let Some(object) = objects.try_next().await? {
         let key: &str = object.location.as_ref();
-        let Some((directory, file)) = key.split_once('/').filter(|(_, file)| !file.contains('/')) else { continue };
+        let Some((_, file)) = key.rsplit_once('/') else { continue };
         let mut hasher = FxBuildHasher.build_hasher();
         hasher.write_u64(object.size);
         hasher.write_i64(object.last_modified.timestamp_micros());
@@ -85,14 +117,24 @@ pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<Strin
             let time = object.last_modified.timestamp_millis();
             *marked = Some(marked.map_or(time, |earlier| earlier.min(time)));
         };
+        if let Some((hash, date, directory)) = day_of(key, file) {
+            let found = days.entry((hash, date.to_owned())).or_default().entry(directory.to_owned()).or_default();
+            match file {
+                day::META_FILE => found.meta = Some(stamp),
+                day::DELETION_MARK_FILE => deletion(&mut found.deletion_marked),
+                _ if ShardSet::is_shard_file(file) => found.add(key, stamp, object.size),
+                _ => {}
+            }
+        }
+        let Some((directory, file)) = key.split_once('/').filter(|(_, file)| !file.contains('/')) else { continue };
         if let Some(name) = copied(file, Marker::FILE).filter(|_| directory == Marker::DIRECTORY) {
             directories.entry(name).or_default().mark_copy = Some(stamp);
         } else if let Some(name) = copied(file, DELETION_MARK).filter(|_| directory == OTHER_MARKS) {
             deletion(&mut directories.entry(name).or_default().deletion_marked);
         } else if ShardSet::is_shard_file(file) {
-            let found = directories.entry(directory.to_owned()).or_default();
-            found.bytes = found.bytes.saturating_add(object.size);
-            found.shard_files.insert(key.to_owned(), stamp);
+            directories.entry(directory.to_owned()).or_default().add(key, stamp, object.size);
+        } else if let Some(hash) = day::stream_of_directory(directory).filter(|_| file == day::STREAM_FILE) {
+            streams.insert(hash, (key.to_owned(), stamp));
         } else if block_of(directory).is_some() {
             let found = directories.entry(directory.to_owned()).or_default();
             match file {
@@ -103,7 +145,7 @@ pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<Strin
             }
         }
     }
-    Ok(directories)
+    Ok(Listing { directories, streams, days })
 }
 
 /// The block that `<ULID>-<mark>` is a copy of the mark of.

@@ -9,21 +9,24 @@ use std::{
 };
 
 use promparquet_objstore::Bucket;
-use promparquet_shard::Shard;
+use promparquet_schema::Layout;
+use promparquet_shard::{OpenOptions, Shard};
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{error::Result, layout::Layout};
+use crate::error::Result;
 
 /// A shard of which the ends in time are known, whether it is open or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Slot {
     /// No other slot of this process has it, not even one of the same shard written anew.
     id: u64,
-    pub(crate) name: Arc<str>,
-    pub(crate) index: u32,
+    /// Directory of its set.
+    directory: Arc<str>,
+    layout: Layout,
+    index: u32,
     /// Time that its data columns cover, as [`DataColumns`](promparquet_schema::DataColumns) says it.
     pub(crate) min_time: i64,
     pub(crate) max_time: i64,
@@ -34,7 +37,6 @@ pub(crate) struct Slot {
 /// asked for.
 pub(crate) struct ShardCache {
     bucket: Bucket,
-    layout: Layout,
     opened: Cache<u64, Arc<Shard>, ByMemory>,
 }
 
@@ -54,7 +56,7 @@ impl fmt::Debug for ShardCache {
 }
 
 impl ShardCache {
-    pub(crate) fn new(bucket: Bucket, layout: Layout, max_bytes: u64) -> Self {
+    pub(crate) fn new(bucket: Bucket, max_bytes: u64) -> Self {
         // A part of a cache keeps nothing that is larger than the part, so there is one. It is asked once per shard and query.
         let mut options = OptionsBuilder::new();
         options.shards(1).estimated_items_capacity(256).weight_capacity(max_bytes);
@@ -64,7 +66,7 @@ impl ShardCache {
             }
             Err(_) => Cache::with_weighter(256, max_bytes, ByMemory),
         };
-        Self { bucket, layout, opened }
+        Self { bucket, opened }
     }
 
     pub(crate) const fn bucket(&self) -> &Bucket {
@@ -72,13 +74,14 @@ impl ShardCache {
     }
 
     /// Opens a shard for the first time.
-    pub(crate) async fn open(&self, name: &Arc<str>, index: u32) -> Result<Slot> {
+    pub(crate) async fn open(&self, directory: &Arc<str>, layout: Layout, index: u32) -> Result<Slot> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let shard = Arc::new(self.layout.open(&self.bucket, name, index).await?);
+        let shard = self.read(directory, layout, index).await?;
         let data = shard.data_columns();
         let slot = Slot {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            name: Arc::clone(name),
+            directory: Arc::clone(directory),
+            layout,
             index,
             min_time: data.min_time(),
             max_time: data.max_time(),
@@ -90,8 +93,13 @@ impl ShardCache {
 
     /// The shard, opened again if it had to make room.
     pub(crate) async fn get(&self, slot: &Slot) -> Result<Arc<Shard>> {
-        let open = async { self.layout.open(&self.bucket, &slot.name, slot.index).await.map(Arc::new) };
+        let open = self.read(&slot.directory, slot.layout, slot.index);
         self.opened.get_or_insert_async(&slot.id, open).await
+    }
+
+    async fn read(&self, directory: &str, layout: Layout, index: u32) -> Result<Arc<Shard>> {
+        let options = OpenOptions { layout, ..OpenOptions::default() };
+        Ok(Arc::new(Shard::open_with(&self.bucket, directory, index, options).await?))
     }
 
     /// Forgets a shard. Queries that read it keep it.

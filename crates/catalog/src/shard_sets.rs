@@ -35,7 +35,7 @@ pub struct ShardSets {
 pub async fn discover_shard_sets(bucket: &Bucket) -> Result<ShardSets> {
     let mut sets = ShardSets::default();
     let mut marked = Vec::new();
-    for (name, directory) in listing::list(bucket, "").await? {
+    for (name, directory) in listing::list(bucket, "").await?.directories {
         if let Some(key) = directory.mark_key(&name) {
             marked.push((name, key));
         } else if !directory.shard_files.is_empty() {
@@ -58,7 +58,7 @@ async fn read_mark(bucket: &Bucket, name: String, key: String) -> Result<ShardSe
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is none, and those of [`discover_shard_sets`].
 pub async fn shard_set(bucket: &Bucket, name: &str) -> Result<ShardSet> {
-    let found = listing::list(bucket, name).await?.remove(name).unwrap_or_default();
+    let found = listing::list(bucket, name).await?.directories.remove(name).unwrap_or_default();
     match (found.mark_key(name), &found) {
         (Some(key), _) => read_mark(bucket, name.to_owned(), key).await,
         (None, Directory { shard_files, .. }) if shard_files.is_empty() => {

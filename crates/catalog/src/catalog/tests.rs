@@ -15,6 +15,8 @@ use ulid::Ulid;
 
 use super::*;
 
+mod days;
+
 const HOUR: i64 = 3_600_000;
 
 type SeriesMap = BTreeMap<Labels, Vec<Sample>>;
