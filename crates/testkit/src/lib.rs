@@ -5,5 +5,6 @@ pub mod checksum;
 pub mod days;
 pub mod differential;
 pub mod expected;
+pub mod memory;
 pub mod promqltest;
 pub mod stores;

@@ -11,13 +11,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use futures::executor::block_on;
-use prometheus_chunks::{EncodedChunk, RechunkOptions, Rechunker};
 use prometheus_model::{Labels, Sample};
 use prometheus_promql::Engine;
-use prometheus_queryable::{Chunk, MemoryQueryable};
 use prometheus_tsdb_block::write_block;
-use promparquet_testkit::differential::{
-    Dialect, Evaluation, Request, Settings, Strictness, ask_server, differences, request, series,
+use promparquet_testkit::{
+    differential::{Dialect, Evaluation, Request, Settings, Strictness, ask_server, differences, request, series},
+    memory::in_chunks,
 };
 use ulid::Ulid;
 
@@ -181,7 +180,7 @@ fn judge(
     strictness: Strictness,
     ask_again: impl Fn(&Request) -> Result<Vec<Evaluation>>,
 ) -> Result<bool> {
-    let store = store(data)?;
+    let store = in_chunks(data)?;
     let mut engines: HashMap<Settings, Engine> = HashMap::new();
     let mut out = std::io::stdout();
     let (mut judged, mut different, mut random, mut refused) = (0, 0, 0, 0);
@@ -232,25 +231,4 @@ fn judge(
         what.seed
     )?;
     Ok(verdict == "PASS")
-}
-
-/// The data in the chunks that blocks have.
-fn store(data: &[(Labels, Vec<Sample>)]) -> Result<MemoryQueryable> {
-    let mut all = Vec::new();
-    for (labels, samples) in data {
-        let mut rechunker = Rechunker::new(RechunkOptions { start_timestamps: true, ..RechunkOptions::default() });
-        let mut chunks = Vec::new();
-        for sample in samples {
-            chunks.extend(rechunker.push(sample)?);
-        }
-        chunks.extend(rechunker.finish());
-        let chunk = |EncodedChunk { encoding, min_time, max_time, data, .. }| Chunk {
-            encoding,
-            min_time,
-            max_time,
-            data: data.into(),
-        };
-        all.push((labels.clone(), chunks.into_iter().map(chunk).collect()));
-    }
-    Ok(MemoryQueryable::from_chunks(all)?)
 }

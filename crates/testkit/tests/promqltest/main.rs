@@ -3,6 +3,7 @@
 
 mod coverage;
 mod expected_failures;
+mod random;
 mod scripts;
 mod targets;
 

@@ -4,16 +4,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use object_store::memory::InMemory as MemoryStore;
-use prometheus_chunks::{EncodedChunk, RechunkOptions, Rechunker};
 use prometheus_model::{Labels, Sample};
 use prometheus_promql::{Engine, EngineOptions, ParserOptions, QueryRequest};
-use prometheus_queryable::{Chunk, MemoryQueryable, Queryable};
+use prometheus_queryable::{MemoryQueryable, Queryable};
 use prometheus_tsdb_block::{BlockReader, LocalBlock, write_block};
 use promparquet_convert::{Control, Options as ConvertOptions, convert};
 use promparquet_objstore::Bucket;
 use promparquet_query::{Options as QueryOptions, ParquetQueryable};
 use promparquet_shard::Shard;
-use promparquet_testkit::promqltest::{Answered, Target, Times};
+use promparquet_testkit::{
+    memory::in_chunks,
+    promqltest::{Answered, Target, Times},
+};
 use ulid::Ulid;
 
 /// The engine as Prometheus sets it for its tests.
@@ -85,8 +87,7 @@ impl Default for InMemory {
 impl Target for InMemory {
     async fn load(&mut self, series: Vec<(Labels, Vec<Sample>)>) -> Result<(), String> {
         self.loaded.load(series);
-        let series = self.loaded.series().into_iter().map(|(labels, samples)| (labels, encoded(&samples)));
-        self.loaded.store = Some(MemoryQueryable::from_chunks(series).map_err(|e| e.to_string())?);
+        self.loaded.store = Some(in_chunks(&self.loaded.series()).map_err(|e| e.to_string())?);
         Ok(())
     }
 
@@ -100,19 +101,6 @@ impl Target for InMemory {
         }
         query(&self.engine, self.loaded.store.as_ref().unwrap(), text, times).await
     }
-}
-
-fn encoded(samples: &[Sample]) -> Vec<Chunk> {
-    let mut rechunker = Rechunker::new(RechunkOptions { start_timestamps: true, ..RechunkOptions::default() });
-    let mut chunks: Vec<_> = samples.iter().filter_map(|sample| rechunker.push(sample).unwrap()).collect();
-    chunks.extend(rechunker.finish());
-    let chunk = |EncodedChunk { encoding, min_time, max_time, data, .. }| Chunk {
-        encoding,
-        min_time,
-        max_time,
-        data: data.into(),
-    };
-    chunks.into_iter().map(chunk).collect()
 }
 
 /// Samples in a TSDB block, converted to shards in an object store.
@@ -148,7 +136,7 @@ impl Target for InParquet {
 }
 
 /// Writes series into a block, converts it, and opens the shards.
-async fn converted(series: &[(Labels, Vec<Sample>)]) -> Vec<Arc<Shard>> {
+pub(crate) async fn converted(series: &[(Labels, Vec<Sample>)]) -> Vec<Arc<Shard>> {
     if series.is_empty() {
         return Vec::new();
     }
