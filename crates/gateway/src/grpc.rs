@@ -1,17 +1,15 @@
 //! Thanos' APIs: `Info`, `Store` and `Query`, with health and reflection.
 
+mod compression;
 mod info;
+pub(crate) mod metrics;
 mod query;
-mod snappy;
+mod shard;
 mod store;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{
-    extract::{self, State},
-    middleware::{self, Next},
-    response,
-};
+use axum::middleware;
 use tokio::net::TcpListener;
 use tonic::{
     Code, Status,
@@ -91,8 +89,8 @@ impl Gateway {
         if let (Ok(v1), Ok(alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
             routes = routes.add_service(v1).add_service(alpha);
         }
-        let routes = routes.into_axum_router().layer(middleware::from_fn(snappy::accept));
-        Routes::from(routes.layer(middleware::from_fn_with_state(self.clone(), count)))
+        let routes = routes.into_axum_router().layer(middleware::from_fn(compression::recode));
+        Routes::from(routes.layer(middleware::from_fn_with_state(Arc::clone(&self.0.metrics), metrics::measure)))
     }
 
     /// Serves Thanos' APIs until `stop`; then waits for requests under way, at most for `grace`.
@@ -103,7 +101,7 @@ impl Gateway {
         stop: impl Future<Output = ()> + Send + Clone + 'static,
         grace: Duration,
     ) {
-        let catalog = std::sync::Arc::clone(&self.0.catalog);
+        let catalog = Arc::clone(&self.0.catalog);
         let ready = async move {
             while !catalog.snapshot().is_ready() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -123,13 +121,6 @@ impl Gateway {
             () = late => tracing::warn!("closing gRPC connections that did not end in time"),
         }
     }
-}
-
-/// Counts calls.
-async fn count(State(gateway): State<Gateway>, request: extract::Request, next: Next) -> response::Response {
-    let (service, method) = request.uri().path().trim_start_matches('/').rsplit_once('/').unwrap_or_default();
-    gateway.0.metrics.grpc_call(service, method);
-    next.run(request).await
 }
 
 /// A server with bounds and, if wanted, TLS.

@@ -11,17 +11,13 @@ use prometheus_client::{
 use prometheus_model::TimestampMs;
 use promparquet_catalog::{Catalog, SetState, SyncReport};
 
+use crate::grpc::metrics::CallMetrics;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
     code: u16,
     method: String,
     path: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct CallLabels {
-    grpc_service: String,
-    grpc_method: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -44,7 +40,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RequestLabels, Histogram>,
-    calls: Family<CallLabels, Counter>,
+    pub(crate) calls: CallMetrics,
     queries: Family<Outcome, Counter>,
     query_seconds: Histogram,
     running: Family<What, Gauge>,
@@ -64,17 +60,19 @@ impl fmt::Debug for Metrics {
 }
 
 /// 10 ms to 60 s.
-fn seconds() -> Histogram {
+pub(crate) fn seconds() -> Histogram {
     Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let calls = CallMetrics::register(&mut registry);
         let mut metrics = Self {
-            registry: Registry::default(),
+            registry,
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
-            calls: Family::default(),
+            calls,
             queries: Family::default(),
             query_seconds: seconds(),
             running: Family::default(),
@@ -94,7 +92,6 @@ impl Metrics {
             Unit::Seconds,
             metrics.request_seconds.clone(),
         );
-        r.register("grpc_grpc_server_started", "gRPC calls that were begun", metrics.calls.clone());
         r.register("promql_queries", "PromQL queries", metrics.queries.clone());
         r.register_with_unit(
             "promql_query",
@@ -134,20 +131,6 @@ impl Metrics {
         let labels = RequestLabels { code: status.as_u16(), method: method.to_owned(), path: path.to_owned() };
         self.requests.get_or_create(&labels).inc();
         self.request_seconds.get_or_create(&labels).observe(taken.as_secs_f64());
-    }
-
-    pub(crate) fn grpc_call(&self, service: &str, method: &str) {
-        // Only calls that there are, since clients can make up any.
-        let known = matches!(
-            (service, method),
-            ("thanos.Store", "Series" | "LabelNames" | "LabelValues")
-                | ("thanos.Query", "Query" | "QueryRange")
-                | ("thanos.info.Info", "Info")
-                | ("grpc.health.v1.Health", "Check" | "Watch")
-        );
-        let (service, method) = if known { (service, method) } else { ("other", "other") };
-        let labels = CallLabels { grpc_service: service.to_owned(), grpc_method: method.to_owned() };
-        self.calls.get_or_create(&labels).inc();
     }
 
     pub(crate) fn query(&self, taken: Duration, answered: bool) {

@@ -16,6 +16,7 @@ use crate::{
             QueryRangeRequest, QueryRangeResponse, QueryRequest, QueryResponse, QueryStats, TimeSeriesBatch,
             query_range_response, query_response, query_server::Query,
         },
+        shard::{Shard, ShardQueryable},
         store::{Stream1, stream_of},
     },
     prompb::{self, Histogram, Sample, TimeSeries},
@@ -32,6 +33,7 @@ struct Asked {
     lookback_seconds: i64,
     /// Given if replicas are to be seen as one.
     replica_labels: Option<Vec<String>>,
+    shard: Option<Shard>,
     batch_size: i64,
 }
 
@@ -43,33 +45,40 @@ enum Piece {
     Stats(QueryStats),
 }
 
-impl From<Piece> for QueryResponse {
-    fn from(piece: Piece) -> Self {
-        use query_response::Result as Message;
-        Self {
-            result: Some(match piece {
-                Piece::Warnings(text) => Message::Warnings(text),
-                Piece::Series(series) => Message::Timeseries(series),
-                Piece::Batch(batch) => Message::TimeseriesBatch(batch),
-                Piece::Stats(stats) => Message::Stats(stats),
-            }),
+/// Both answers consist of the same messages, and both requests have the same fields but for times.
+macro_rules! impl_twins {
+    ($request:ident, $response:ident, $message:path) => {
+        impl From<Piece> for $response {
+            fn from(piece: Piece) -> Self {
+                use $message as Message;
+                Self {
+                    result: Some(match piece {
+                        Piece::Warnings(text) => Message::Warnings(text),
+                        Piece::Series(series) => Message::Timeseries(series),
+                        Piece::Batch(batch) => Message::TimeseriesBatch(batch),
+                        Piece::Stats(stats) => Message::Stats(stats),
+                    }),
+                }
+            }
         }
-    }
-}
 
-impl From<Piece> for QueryRangeResponse {
-    fn from(piece: Piece) -> Self {
-        use query_range_response::Result as Message;
-        Self {
-            result: Some(match piece {
-                Piece::Warnings(text) => Message::Warnings(text),
-                Piece::Series(series) => Message::Timeseries(series),
-                Piece::Batch(batch) => Message::TimeseriesBatch(batch),
-                Piece::Stats(stats) => Message::Stats(stats),
-            }),
+        impl $request {
+            fn at(self, times: QueryTimes) -> Asked {
+                Asked {
+                    query: self.query,
+                    times,
+                    timeout_seconds: self.timeout_seconds,
+                    lookback_seconds: self.lookback_delta_seconds,
+                    replica_labels: self.enable_dedup.then_some(self.replica_labels),
+                    shard: self.shard_info.as_ref().and_then(Shard::of),
+                    batch_size: self.response_batch_size,
+                }
+            }
         }
-    }
+    };
 }
+impl_twins!(QueryRequest, QueryResponse, query_response::Result);
+impl_twins!(QueryRangeRequest, QueryRangeResponse, query_range_response::Result);
 
 #[tonic::async_trait]
 impl Query for QueryService {
@@ -78,15 +87,8 @@ impl Query for QueryService {
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let request = request.into_inner();
-        self.answer(Asked {
-            query: request.query,
-            times: QueryTimes::Instant(request.time_seconds.saturating_mul(1000)),
-            timeout_seconds: request.timeout_seconds,
-            lookback_seconds: request.lookback_delta_seconds,
-            replica_labels: request.enable_dedup.then_some(request.replica_labels),
-            batch_size: request.response_batch_size,
-        })
-        .await
+        let time = request.time_seconds.saturating_mul(1000);
+        self.answer(request.at(QueryTimes::Instant(time))).await
     }
 
     async fn query_range(
@@ -100,19 +102,12 @@ impl Query for QueryService {
         if request.end_time_seconds < request.start_time_seconds {
             return Err(Status::invalid_argument("end_time_seconds must not be before start_time_seconds"));
         }
-        self.answer(Asked {
-            query: request.query,
-            times: QueryTimes::Range {
-                start: request.start_time_seconds.saturating_mul(1000),
-                end: request.end_time_seconds.saturating_mul(1000),
-                step_ms: request.interval_seconds.saturating_mul(1000),
-            },
-            timeout_seconds: request.timeout_seconds,
-            lookback_seconds: request.lookback_delta_seconds,
-            replica_labels: request.enable_dedup.then_some(request.replica_labels),
-            batch_size: request.response_batch_size,
-        })
-        .await
+        let times = QueryTimes::Range {
+            start: request.start_time_seconds.saturating_mul(1000),
+            end: request.end_time_seconds.saturating_mul(1000),
+            step_ms: request.interval_seconds.saturating_mul(1000),
+        };
+        self.answer(request.at(times)).await
     }
 }
 
@@ -130,16 +125,14 @@ impl QueryService {
         let text = request.query.clone();
         let replica_labels = asked.replica_labels.filter(|labels| !labels.is_empty());
         let evaluate = move || async move {
-            let snapshot = shared.catalog.snapshot();
-            let answer = match replica_labels {
-                Some(labels) => {
-                    let store: Arc<dyn Queryable> = snapshot;
-                    let store = DedupQueryable::new(store, labels, DedupAlgorithm::Penalty);
-                    shared.engine.query(&store, &request).await?
-                }
-                None => shared.engine.query(&*snapshot, &request).await?,
-            };
-            Ok(answer)
+            let mut store: Arc<dyn Queryable> = shared.catalog.snapshot();
+            if let Some(labels) = replica_labels {
+                store = Arc::new(DedupQueryable::new(store, labels, DedupAlgorithm::Penalty));
+            }
+            if let Some(shard) = asked.shard {
+                store = Arc::new(ShardQueryable::new(store, shard));
+            }
+            Ok(shared.engine.query(&*store, &request).await?)
         };
         let started = std::time::Instant::now();
         let result: Result<Answer, ApiError> = self.0.0.grpc_gate.run(timeout, evaluate).await;

@@ -1,12 +1,12 @@
 //! `Store`: series as chunks, names and values of labels.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, pin::Pin, sync::Arc};
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use futures::Stream;
 use prometheus_chunks::Encoding;
-use prometheus_model::{TimeRange, stable_hash};
+use prometheus_model::TimeRange;
 use prometheus_queryable::{
-    LabelHints, LabelStrings, Matcher, Queryable, Relabelled, Relabelling, SelectHints, Series as Found,
+    Grouping, LabelHints, Matcher, Queryable, Relabelled, Relabelling, SelectHints, Series as Found,
 };
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
@@ -15,10 +15,13 @@ use crate::{
     api::{error::ApiError, remote_read::matchers},
     client_chunks::client_chunks,
     gateway::{Gateway, Shared},
-    grpc::proto::{
-        AggrChunk, Chunk, Label, LabelMatcher, LabelNamesRequest, LabelNamesResponse, LabelValuesRequest,
-        LabelValuesResponse, PartialResponseStrategy, Series, SeriesBatch, SeriesRequest, SeriesResponse, ShardInfo,
-        chunk, series_response::Result as Message, store_server::Store,
+    grpc::{
+        proto::{
+            AggrChunk, Chunk, Label, LabelMatcher, LabelNamesRequest, LabelNamesResponse, LabelValuesRequest,
+            LabelValuesResponse, PartialResponseStrategy, Series, SeriesBatch, SeriesRequest, SeriesResponse, chunk,
+            query_hints, series_response::Result as Message, store_server::Store,
+        },
+        shard::Shard,
     },
 };
 
@@ -76,17 +79,18 @@ impl Store for StoreService {
 
     async fn label_names(&self, request: Request<LabelNamesRequest>) -> Result<Response<LabelNamesResponse>, Status> {
         let request = request.into_inner();
-        let question = Question {
-            name: None,
-            range: (request.start, request.end),
-            matchers: matchers_of(&request.matchers)?,
-            without: request.without_replica_labels,
+        let like = LabelValuesRequest {
+            label: String::new(),
+            start: request.start,
+            end: request.end,
+            matchers: request.matchers,
+            without_replica_labels: request.without_replica_labels,
             limit: request.limit,
-            aborts: aborts(request.partial_response_disabled, request.partial_response_strategy),
+            partial_response_disabled: request.partial_response_disabled,
+            partial_response_strategy: request.partial_response_strategy,
         };
-        let found = self.ask(question).await?;
-        let warnings = found.warnings.iter().map(ToString::to_string).collect();
-        Ok(Response::new(LabelNamesResponse { names: found.strings, warnings }))
+        let (names, warnings) = self.ask(None, like).await?;
+        Ok(Response::new(LabelNamesResponse { names, warnings }))
     }
 
     async fn label_values(
@@ -94,63 +98,48 @@ impl Store for StoreService {
         request: Request<LabelValuesRequest>,
     ) -> Result<Response<LabelValuesResponse>, Status> {
         let request = request.into_inner();
-        let question = Question {
-            name: Some(request.label),
-            range: (request.start, request.end),
-            matchers: matchers_of(&request.matchers)?,
-            without: request.without_replica_labels,
-            limit: request.limit,
-            aborts: aborts(request.partial_response_disabled, request.partial_response_strategy),
-        };
-        let found = self.ask(question).await?;
-        let warnings = found.warnings.iter().map(ToString::to_string).collect();
-        Ok(Response::new(LabelValuesResponse { values: found.strings, warnings }))
+        let (values, warnings) = self.ask(Some(request.label.clone()), request).await?;
+        Ok(Response::new(LabelValuesResponse { values, warnings }))
     }
 }
 
-/// A question for values of `name`, or for names.
-struct Question {
-    name: Option<String>,
-    /// Both inclusive.
-    range: (i64, i64),
-    matchers: Vec<Matcher>,
-    without: Vec<String>,
-    limit: i64,
-    aborts: bool,
-}
-
 impl StoreService {
-    async fn ask(&self, question: Question) -> Result<LabelStrings, Status> {
-        if question.name.as_ref().is_some_and(|name| question.without.contains(name)) {
-            return Ok(LabelStrings::default());
+    /// Values of the label `name`, or names, and warnings.
+    async fn ask(
+        &self,
+        name: Option<String>,
+        request: LabelValuesRequest,
+    ) -> Result<(Vec<String>, Vec<String>), Status> {
+        let matchers = matchers_of(&request.matchers)?;
+        let dropped = request.without_replica_labels;
+        if name.as_ref().is_some_and(|name| dropped.contains(name)) {
+            return Ok(Default::default());
         }
-        let Ok(range) = TimeRange::new(question.range.0, question.range.1.saturating_add(1)) else {
-            return Ok(LabelStrings::default());
+        let Ok(range) = TimeRange::new(request.start, request.end.saturating_add(1)) else {
+            return Ok(Default::default());
         };
         let shared = Arc::clone(&self.0.0);
         let timeout = shared.options.default_timeout;
-        let aborts = question.aborts;
         let ask = move || async move {
             let querier = shared.catalog.snapshot().querier(range).await?;
-            let limit = usize::try_from(question.limit).ok().and_then(NonZeroUsize::new);
+            let limit = usize::try_from(request.limit).ok().and_then(NonZeroUsize::new);
             // Some of those found may be dropped.
-            let more = limit.map(|limit| limit.saturating_add(question.without.len()));
-            let hints = LabelHints { limit: more };
-            let mut found = match &question.name {
-                Some(name) => querier.label_values(name, &question.matchers, &hints).await?,
-                None => querier.label_names(&question.matchers, &hints).await?,
+            let hints = LabelHints { limit: limit.map(|limit| limit.saturating_add(dropped.len())) };
+            let mut found = match &name {
+                Some(name) => querier.label_values(name, &matchers, &hints).await?,
+                None => querier.label_names(&matchers, &hints).await?,
             };
-            if question.name.is_none() {
-                found.strings.retain(|name| !question.without.contains(name));
+            if name.is_none() {
+                found.strings.retain(|name| !dropped.contains(name));
             }
             found.strings.truncate(limit.map_or(usize::MAX, NonZeroUsize::get));
             Ok(found)
         };
         let found = self.0.0.grpc_gate.run(timeout, ask).await?;
-        if aborts && !found.warnings.is_empty() {
+        if aborts(request.partial_response_disabled, request.partial_response_strategy) && !found.warnings.is_empty() {
             return Err(incomplete(&found.warnings));
         }
-        Ok(found)
+        Ok((found.strings, found.warnings.iter().map(ToString::to_string).collect()))
     }
 }
 
@@ -169,21 +158,23 @@ async fn send_series(
 ) -> Result<(), Status> {
     let Ok(range) = TimeRange::new(request.min_time, request.max_time.saturating_add(1)) else { return Ok(()) };
     let querier = shared.catalog.snapshot().querier(range).await.map_err(ApiError::from)?;
-    let mut hints = if request.skip_chunks { SelectHints::series_only(range) } else { SelectHints::new(range) };
-    hints.step_ms = request.step;
-    hints.selector_range_ms = request.range;
+    let shard = request.shard_info.as_ref().and_then(Shard::of);
+    let most = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
+    let mut hints = hints_of(request, range);
+    // Where each series that the store gives is one of the answer, in the same order.
+    if request.skip_chunks && shard.is_none() && request.without_replica_labels.is_empty() {
+        hints.limit = most.and_then(|most| NonZeroUsize::new(most.saturating_add(1)));
+    }
     let set = querier.select(select, &hints).await.map_err(ApiError::from)?;
     // Which of them are one series, the caller decides.
     let mut set =
         Relabelled::new(set, Relabelling::dropping("leaving out replica labels", &request.without_replica_labels));
-    let shard = request.shard_info.as_ref().filter(|shard| shard.total_shards > 0).map(Shard::of);
-    let most = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
     let batch_size = usize::try_from(request.response_batch_size).unwrap_or(0).clamp(1, 10_000);
     let mut sent = 0_usize;
     let mut batch: Vec<Series> = Vec::new();
     'all: while let Some(found) = set.next_group().await.map_err(ApiError::from)? {
         for one in found {
-            if shard.as_ref().is_some_and(|shard| !shard.contains(&one)) {
+            if shard.as_ref().is_some_and(|shard| !shard.contains(&one.labels)) {
                 continue;
             }
             if most.is_some_and(|most| sent >= most) {
@@ -213,6 +204,25 @@ async fn send_series(
     Ok(())
 }
 
+/// What the request says of the query around it. Projections are not honoured, as [`Info`](super::info) says: without some of
+/// their labels, series come in another order, so that all of the answer would have to be held.
+fn hints_of(request: &SeriesRequest, range: TimeRange) -> SelectHints {
+    let mut hints = if request.skip_chunks { SelectHints::series_only(range) } else { SelectHints::new(range) };
+    // Older clients have fields of their own for these.
+    (hints.step_ms, hints.selector_range_ms) = (request.step, request.range);
+    let Some(given) = &request.query_hints else { return hints };
+    if given.step_millis > 0 {
+        hints.step_ms = given.step_millis;
+    }
+    if let Some(range) = given.range.as_ref().filter(|range| range.millis > 0) {
+        hints.selector_range_ms = range.millis;
+    }
+    hints.function = given.func.as_ref().map(|func| func.name.clone()).filter(|name| !name.is_empty());
+    let grouping = |given: &query_hints::Grouping| Grouping { labels: given.labels.clone(), without: !given.by };
+    hints.grouping = given.grouping.as_ref().filter(|given| given.by || !given.labels.is_empty()).map(grouping);
+    hints
+}
+
 async fn flush(sender: &Sender, batch: &mut Vec<Series>, batch_size: usize) -> Result<(), Status> {
     if batch_size > 1 && !batch.is_empty() {
         return send(sender, Message::Batch(SeriesBatch { series: std::mem::take(batch) })).await;
@@ -236,28 +246,4 @@ fn series_of(found: &Found) -> prometheus_queryable::Result<Series> {
     };
     let chunks = client_chunks(found)?.into_iter().map(chunk).collect();
     Ok(Series { labels: found.labels.iter().map(label).collect(), chunks })
-}
-
-/// Thanos' parts of all series: by a hash of some of the labels.
-struct Shard {
-    index: u64,
-    count: u64,
-    by: bool,
-    labels: BTreeSet<String>,
-}
-
-impl Shard {
-    fn of(info: &ShardInfo) -> Self {
-        Self {
-            index: info.shard_index.cast_unsigned(),
-            count: info.total_shards.cast_unsigned(),
-            by: info.by,
-            labels: info.labels.iter().cloned().collect(),
-        }
-    }
-
-    fn contains(&self, series: &Found) -> bool {
-        let counts = series.labels.iter().filter(|(name, _)| self.labels.contains(*name) == self.by);
-        stable_hash(counts.map(|(name, value)| (name.as_bytes(), value.as_bytes()))) % self.count == self.index
-    }
 }

@@ -3,12 +3,12 @@
 use prometheus_chunks::{Encoding, decode};
 use prometheus_model::Labels;
 use promparquet_catalog::CatalogOptions;
-use tonic::{Code, Request, Streaming, transport::Channel};
+use tonic::{Code, Request, Streaming, codec::CompressionEncoding, transport::Channel};
 use ulid::Ulid;
 
 use crate::{
     prompb::TimeSeries,
-    served::{START, STEP, Served, Setup, add, labels, memory, series},
+    served::{START, STEP, Served, Setup, add, endless, labels, memory, series},
 };
 
 #[expect(
@@ -26,9 +26,10 @@ mod proto {
     }
 }
 use proto::{
-    LabelMatcher, LabelNamesRequest, LabelValuesRequest, QueryRangeRequest, QueryRequest, Series, SeriesRequest,
-    ShardInfo, info::info_client::InfoClient, query_client::QueryClient, query_range_response,
-    query_response::Result as Answer, series_response::Result as Message, store_client::StoreClient,
+    LabelMatcher, LabelNamesRequest, LabelValuesRequest, QueryHints, QueryRangeRequest, QueryRequest, Series,
+    SeriesRequest, ShardInfo, info::info_client::InfoClient, query_client::QueryClient, query_hints,
+    query_range_response, query_response::Result as Answer, series_response::Result as Message,
+    store_client::StoreClient,
 };
 
 async fn channel(served: &Served) -> Channel {
@@ -89,7 +90,7 @@ async fn info() {
     assert_eq!(answer.label_sets[1].labels[1].value, "2");
     assert!(answer.query.is_some() && answer.component_type == "query");
     let metrics = crate::client::get(served.internal, "/metrics", &[]).await.text();
-    let line = "grpc_grpc_server_started_total{grpc_service=\"thanos.info.Info\",grpc_method=\"Info\"} 1\n";
+    let line = "grpc_grpc_server_started_total{grpc_type=\"unary\",grpc_service=\"thanos.info.Info\",grpc_method=\"Info\"} 1\n";
     assert!(metrics.contains(line), "{metrics}");
 }
 
@@ -146,6 +147,20 @@ async fn series_as_chunks() {
     let (found, warnings) = collect(store.series(labels_only).await.unwrap().into_inner()).await;
     assert_eq!((found.len(), found[0].chunks.len()), (1, 0));
     assert_eq!(warnings, ["results truncated due to limit"]);
+    // What a query is for changes nothing; of projections the answer has all labels, as `Info` says.
+    let mut hinted = request(vec![matcher(0, "__name__", "requests_total")]);
+    let (plain, _) = collect(store.series(hinted.clone()).await.unwrap().into_inner()).await;
+    hinted.query_hints = Some(QueryHints {
+        step_millis: 60_000,
+        func: Some(query_hints::Func { name: "rate".into() }),
+        grouping: Some(query_hints::Grouping { by: true, labels: vec!["job".into()] }),
+        range: Some(query_hints::Range { millis: 300_000 }),
+        projection_labels: vec!["job".into()],
+        projection_include: true,
+        series_hash_label_name: "__series_hash__".into(),
+    });
+    let (found, _) = collect(store.series(hinted).await.unwrap().into_inner()).await;
+    assert_eq!((found.len(), found), (6, plain));
     // Histograms have their own encoding; other clusters have nothing.
     let (found, _) =
         collect(store.series(request(vec![matcher(0, "__name__", "latency")])).await.unwrap().into_inner()).await;
@@ -209,9 +224,17 @@ async fn queries() {
     let dedup = QueryRequest { enable_dedup: true, response_batch_size: 10, ..query("sum(requests_total)") };
     let (found, _) = ask(&mut client, dedup.clone()).await;
     assert_eq!(found[0].samples[0].value, 130.0);
-    let (found, _) = ask(&mut client, QueryRequest { query: "latency".into(), ..dedup }).await;
+    let (found, _) = ask(&mut client, QueryRequest { query: "latency".into(), ..dedup.clone() }).await;
     assert_eq!((found.len(), found[0].histograms[0].sum), (1, 110.0));
     assert!(found[0].labels.iter().all(|label| label.name != "replica"));
+    // Parts of all series, by labels without those of replicas, make the whole.
+    let mut parts = Vec::new();
+    for shard_index in 0..4 {
+        let shard_info = Some(ShardInfo { shard_index, total_shards: 4, by: false, labels: vec!["__name__".into()] });
+        let part = QueryRequest { shard_info, query: "count(requests_total)".into(), ..dedup.clone() };
+        parts.extend(ask(&mut client, part).await.0.iter().map(|series| series.samples[0].value));
+    }
+    assert!(parts.len() > 1 && parts.iter().sum::<f64>() == 3.0, "{parts:?}");
     // Seconds, not nanoseconds.
     let mut late = query("count(requests_total)");
     late.time_seconds = (START + 240 * STEP) / 1000 + 400;
@@ -239,6 +262,70 @@ async fn queries() {
     }
     let zero = QueryRangeRequest { interval_seconds: 0, ..range };
     assert_eq!(client.query_range(zero).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// Compressed requests have compressed answers; tonic's own client reads them.
+#[tokio::test(flavor = "multi_thread")]
+async fn gzip() {
+    let served = replicas().await;
+    let all = request(vec![matcher(2, "__name__", ".+")]);
+    let mut plain = StoreClient::new(channel(&served).await).accept_compressed(CompressionEncoding::Gzip);
+    let answer = plain.series(all.clone()).await.unwrap();
+    assert!(answer.metadata().get("grpc-encoding").is_none());
+    let (expected, _) = collect(answer.into_inner()).await;
+    let mut compressed = plain.send_compressed(CompressionEncoding::Gzip);
+    let answer = compressed.series(all).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
+    assert_eq!(collect(answer.into_inner()).await.0, expected);
+    let bad = compressed.series(request(vec![matcher(2, "a", "(")])).await.unwrap_err();
+    assert_eq!(bad.code(), Code::InvalidArgument, "{bad}");
+    let values = LabelValuesRequest { label: "job".into(), end: i64::MAX, ..LabelValuesRequest::default() };
+    assert_eq!(compressed.label_values(values).await.unwrap().into_inner().values, ["api", "web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics() {
+    let served = replicas().await;
+    let mut client = QueryClient::new(channel(&served).await);
+    ask(&mut client, query("requests_total")).await;
+    client.query(query("sum(")).await.unwrap_err();
+    // A client that goes away before the answer.
+    let range = QueryRangeRequest {
+        query: endless()[0].1.clone(),
+        start_time_seconds: START / 1000,
+        end_time_seconds: START / 1000 + 3600,
+        interval_seconds: 5,
+        ..QueryRangeRequest::default()
+    };
+    let wait = std::time::Duration::from_millis(50);
+    tokio::time::timeout(wait, client.query_range(range)).await.unwrap_err();
+    let mut other = tonic::client::Grpc::new(channel(&served).await);
+    other.ready().await.unwrap();
+    let path = "/thanos.Store/NoSuchMethod".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<QueryRequest, proto::QueryResponse>::default();
+    assert_eq!(other.unary(Request::new(query("1")), path, codec).await.unwrap_err().code(), Code::Unimplemented);
+    let method = r#"grpc_type="server_stream",grpc_service="thanos.Query",grpc_method="Query""#;
+    let expected = [
+        format!("started_total{{{method}}} 2"),
+        format!(r#"handled_total{{{method},grpc_code="OK"}} 1"#),
+        format!(r#"handled_total{{{method},grpc_code="InvalidArgument"}} 1"#),
+        format!(r#"handled_total{{{},grpc_code="Canceled"}} 1"#, method.replace("\"Query\"", "\"QueryRange\"")),
+        format!("handling_seconds_count{{{method}}} 2"),
+        format!("msg_received_total{{{method}}} 2"),
+        // Six series, and statistics.
+        format!("msg_sent_total{{{method}}} 7"),
+        r#"handled_total{grpc_type="other",grpc_service="other",grpc_method="other",grpc_code="Unimplemented"} 1"#
+            .into(),
+    ];
+    let mut metrics = String::new();
+    for _ in 0..200 {
+        metrics = crate::client::get(served.internal, "/metrics", &[]).await.text();
+        if expected.iter().all(|line| metrics.contains(&format!("grpc_grpc_server_{line}\n"))) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

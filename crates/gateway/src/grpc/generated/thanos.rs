@@ -650,6 +650,16 @@ pub struct QueryHints {
     pub step_millis: i64,
     #[prost(message, optional, tag = "2")]
     pub func: ::core::option::Option<query_hints::Func>,
+    #[prost(message, optional, tag = "4")]
+    pub grouping: ::core::option::Option<query_hints::Grouping>,
+    #[prost(message, optional, tag = "5")]
+    pub range: ::core::option::Option<query_hints::Range>,
+    #[prost(string, repeated, tag = "6")]
+    pub projection_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "7")]
+    pub projection_include: bool,
+    #[prost(string, tag = "8")]
+    pub series_hash_label_name: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `QueryHints`.
 pub mod query_hints {
@@ -657,6 +667,18 @@ pub mod query_hints {
     pub struct Func {
         #[prost(string, tag = "1")]
         pub name: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Grouping {
+        #[prost(bool, tag = "1")]
+        pub by: bool,
+        #[prost(string, repeated, tag = "3")]
+        pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Range {
+        #[prost(int64, tag = "1")]
+        pub millis: i64,
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
