@@ -1,5 +1,7 @@
 //! Serves HTTP connections within bounds: of their number, of what a request's head may hold, of how long it may take.
 
+mod stalled;
+
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
@@ -18,12 +20,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::web_config::WebConfig;
+use crate::{connections::stalled::EndsWhenStalled, web_config::WebConfig};
 
-/// Connections of one port at a time; more wait in the system's queue.
-const MAX_CONNECTIONS: usize = 4096;
 /// A request's line and headers.
-const MAX_HEAD_BYTES: usize = 1 << 20;
+const MAX_HEAD_BYTES: usize = 256 << 10;
 const MAX_HEADERS: usize = 200;
 /// How long a client may take for them, and before that for TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,11 +35,12 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     web: Option<WebConfig>,
+    max_connections: usize,
     mut stop: watch::Receiver<bool>,
     grace: Duration,
 ) {
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let mut stopped = pin!(async move {
         // If nobody can say so any more, it is time too.
@@ -82,7 +83,7 @@ async fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, router: R
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
     let Some(tls) = tls else {
-        return run(watcher, http1().serve_connection(TokioIo::new(stream), service)).await;
+        return run(watcher, http1().serve_connection(TokioIo::new(EndsWhenStalled::new(stream)), service)).await;
     };
     let stream = match tokio::time::timeout(HEAD_TIMEOUT, encrypted(stream, tls)).await {
         Ok(Ok(stream)) => stream,
@@ -123,7 +124,7 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Those who speak plain HTTP are told.
-async fn encrypted(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+async fn encrypted(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<EndsWhenStalled<TcpStream>>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
         let answer = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nClient sent an HTTP request to an HTTPS \
@@ -131,5 +132,5 @@ async fn encrypted(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
         stream.write_all(answer.as_bytes()).await?;
         return Err(io::Error::other("plain HTTP"));
     }
-    TlsAcceptor::from(tls).accept(stream).await
+    TlsAcceptor::from(tls).accept(EndsWhenStalled::new(stream)).await
 }

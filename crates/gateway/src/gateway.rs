@@ -6,7 +6,7 @@ use prometheus_model::TimestampMs;
 use prometheus_promql::Engine;
 use promparquet_catalog::Catalog;
 
-use crate::{execution::Gate, metrics::Metrics, options::GatewayOptions};
+use crate::{execution::Gate, metrics::Metrics, options::GatewayOptions, request_body::RequestBodies};
 
 /// Answers queries over the shards of a catalog. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub(crate) struct Shared {
     /// Of Prometheus' API and of Thanos'.
     pub(crate) http_gate: Gate,
     pub(crate) grpc_gate: Gate,
+    /// Of what computes a little, and may hold much: trees of queries as JSON.
+    pub(crate) text_gate: Gate,
+    pub(crate) bodies: RequestBodies,
     pub(crate) started: TimestampMs,
 }
 
@@ -35,6 +38,8 @@ impl Gateway {
             metrics: Arc::new(Metrics::new()),
             http_gate: gate(),
             grpc_gate: gate(),
+            text_gate: Gate::new(4),
+            bodies: RequestBodies::default(),
             started: now(),
             options,
         }))

@@ -19,6 +19,7 @@ pub mod json;
 mod metrics;
 mod options;
 mod prompb;
+mod request_body;
 mod server;
 mod ui;
 mod web_config;

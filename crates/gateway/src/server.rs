@@ -38,6 +38,8 @@ pub struct ServerOptions {
     pub web: Option<WebConfig>,
     /// Of metrics, health and state.
     pub internal_address: SocketAddr,
+    /// Connections of each HTTP port at a time; more wait until others end.
+    pub max_connections: usize,
     /// How long requests under way may take after the end was asked for, on each port.
     pub prometheus_grace: Duration,
     /// Likewise.
@@ -55,6 +57,7 @@ impl ServerOptions {
             prometheus_address,
             thanos: None,
             web: None,
+            max_connections: 4096,
             internal_address,
             prometheus_grace: grace,
             internal_grace: grace,
@@ -124,6 +127,7 @@ impl Server {
             self.prometheus,
             guarded(prometheus),
             web.clone(),
+            self.options.max_connections,
             stopped.clone(),
             self.options.prometheus_grace,
         ));
@@ -140,6 +144,7 @@ impl Server {
             self.internal,
             guarded(gateway.internal_api()),
             web.clone(),
+            self.options.max_connections,
             internal_stopped,
             self.options.internal_grace,
         ));

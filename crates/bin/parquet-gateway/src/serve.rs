@@ -215,6 +215,12 @@ fn label(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| format!("expected name=value, found {text:?}"))
 }
 
+/// Connections of a port, where so many files may be open: the bucket needs some, too. Many shells allow a thousand, although the
+/// system would more, which Go's programs take.
+fn connections(files: Option<u64>) -> usize {
+    usize::try_from(files.unwrap_or(1024) / 4).unwrap_or(usize::MAX).clamp(16, 4096)
+}
+
 /// Bytes of memory that the container may use, or else the machine has.
 fn available_memory() -> u64 {
     let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
@@ -298,6 +304,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.internal_grace = ports.internal_grace;
     options.thanos = Some(ThanosOptions { address: at(ports.thanos), grace: ports.thanos_grace, tls: ports.tls()? });
     options.web = ports.web_config.as_ref().map(WebConfig::from_file).transpose()?;
+    options.max_connections = connections(rlimit::increase_nofile_limit(u64::MAX).ok());
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
     Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket })
 }

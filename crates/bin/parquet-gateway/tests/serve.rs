@@ -142,6 +142,57 @@ fn slow_queries_are_logged() {
     );
 }
 
+/// Kilobytes that the process took at most.
+#[cfg(target_os = "linux")]
+fn peak_kilobytes(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Clients that send all that they can, many at a time.
+#[cfg(target_os = "linux")]
+#[test]
+fn floods_take_little_memory() {
+    let dir = with_shards();
+    let served = serve(dir.path(), &["--storage.prefix", "parquet"]);
+    let before = peak_kilobytes(&served.child);
+    let post = "POST /api/v1/query HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let form = format!("query={}&", "a".repeat(1 << 16));
+    let query = format!("query=%7B{}b%3D%22c%22%7D", "a%3D%22b%22%2C".repeat(100_000));
+    let read = "POST /api/v1/read HTTP/1.1\r\nHost: t\r\n";
+    let requests = [
+        // Bodies and heads without an end.
+        (format!("{post}Transfer-Encoding: chunked\r\n\r\n"), format!("{:x}\r\n{form}\r\n", form.len())),
+        (format!("{read}Content-Length: 99999999999\r\n\r\n"), form.clone()),
+        ("GET / HTTP/1.1\r\n".to_owned(), format!("X-A: {}\r\n", "b".repeat(1 << 16))),
+        // Long queries that are fine.
+        (format!("{post}Content-Length: {}\r\n\r\n{query}", query.len()), String::new()),
+    ];
+    std::thread::scope(|scope| {
+        for i in 0..32 {
+            let (head, again) = &requests[i % requests.len()];
+            let address = served.api;
+            scope.spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                let mut sent = stream.write_all(head.as_bytes());
+                for _ in 0..1000 {
+                    if again.is_empty() || sent.is_err() {
+                        break;
+                    }
+                    sent = stream.write_all(again.as_bytes());
+                }
+                assert!(again.is_empty() || sent.is_err(), "sixty megabytes were taken");
+                let _ = stream.read(&mut [0; 1000]);
+            });
+        }
+    });
+    let grown = peak_kilobytes(&served.child) - before;
+    assert!(grown < 512 << 10, "{grown} kB");
+    assert_eq!(get(served.api, "/api/v1/query?query=1").0, 200);
+}
+
 #[test]
 fn mistakes_are_explained() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,25 +1,21 @@
 //! What requests say: pairs of a query string and of a form, and the values in them, read as Prometheus reads them.
 
-use std::time::Duration;
-
 use axum::{
-    body::Body,
     extract::{FromRequest, Request},
     http::{Method, header},
 };
-use http_body_util::{BodyExt, Limited};
 use prometheus_model::{TimeRange, TimestampMs};
 use prometheus_promql::{Parser, quote};
-use prometheus_queryable::Matcher;
+use prometheus_queryable::{MatchOp, Matcher};
 
-use crate::api::error::ApiError;
+use crate::{api::error::ApiError, gateway::Gateway, request_body::RequestBody};
 
 /// As Go's servers.
 const MAX_FORM_BYTES: usize = 10 << 20;
 /// Most parameters that are looked at.
 const MAX_PAIRS: usize = 10_000;
-/// How long a client may take to send a form.
-const FORM_TIMEOUT: Duration = Duration::from_secs(30);
+/// Regular expressions of all selectors of a request, as many as one query may have: each takes memory and time.
+const MAX_REGEXES: usize = 1000;
 
 /// The earliest and latest time that Prometheus knows, as its API gives them.
 const MIN_TIME_TEXT: &str = "-292273086-05-16T16:47:06Z";
@@ -29,16 +25,24 @@ const MAX_TIME: TimestampMs = (i64::MAX / 1000 - 62_135_596_801) * 1000 + 999;
 
 /// Parameters of a request: those of a form before those of the URL.
 #[derive(Debug, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+    /// Counts while the parameters are held, which take about as much.
+    body: Option<RequestBody>,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+impl FromRequest<Gateway> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, ApiError> {
         let mut params = Self::default();
         let (parts, body) = request.into_parts();
         if parts.method == Method::POST && is_form(&parts.headers) {
-            params.extend(&read_form(body).await?)?;
+            let failed =
+                |why: ApiError| ApiError { message: format!("error parsing form values: {}", why.message), ..why };
+            let mut body = gateway.0.bodies.read(body, MAX_FORM_BYTES).await.map_err(failed)?;
+            params.extend(&std::mem::take(&mut body.bytes))?;
+            params.body = Some(body);
         }
         params.extend(parts.uri.query().unwrap_or_default().as_bytes())?;
         Ok(params)
@@ -48,16 +52,6 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 fn is_form(headers: &axum::http::HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-}
-
-async fn read_form(body: Body) -> Result<Vec<u8>, ApiError> {
-    let read = tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, MAX_FORM_BYTES).collect()).await;
-    let failed = |why: &str| ApiError::bad_data(format!("error parsing form values: {why}"));
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) => Err(failed(&error.to_string())),
-        Err(_) => Err(failed("the request's body did not come in time")),
-    }
 }
 
 impl Params {
@@ -70,21 +64,21 @@ impl Params {
 
     fn extend(&mut self, encoded: &[u8]) -> Result<(), ApiError> {
         for (name, value) in form_urlencoded::parse(encoded) {
-            if self.0.len() == MAX_PAIRS {
+            if self.pairs.len() == MAX_PAIRS {
                 return Err(ApiError::bad_data(format!("more than {MAX_PAIRS} parameters")));
             }
-            self.0.push((name.into_owned(), value.into_owned()));
+            self.pairs.push((name.into_owned(), value.into_owned()));
         }
         Ok(())
     }
 
     /// The first value, or the empty text.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// A time that must be there.
@@ -138,10 +132,15 @@ impl Params {
     /// The selectors of `match[]`, of which none may fit every series.
     pub(crate) fn matchers(&self, parser: &Parser) -> Result<Vec<Vec<Matcher>>, String> {
         let mut sets = Vec::new();
+        let mut regexes = 0;
         for selector in self.all("match[]") {
             let matchers = parser.parse_selector(selector).map_err(|error| error.to_string())?;
             if matchers.iter().all(Matcher::matches_absent) {
                 return Err("match[] must contain at least one non-empty matcher".into());
+            }
+            regexes += matchers.iter().filter(|m| matches!(m.op(), MatchOp::Regex | MatchOp::NotRegex)).count();
+            if regexes > MAX_REGEXES {
+                return Err(format!("more than {MAX_REGEXES} regular expressions"));
             }
             sets.push(matchers);
         }

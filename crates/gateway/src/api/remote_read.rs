@@ -6,8 +6,7 @@ use std::{
 };
 
 use axum::{
-    body::Bytes,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -31,8 +30,12 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 const MAX_FRAME_BYTES: usize = 1 << 20;
 
 /// Errors are plain text, as Prometheus gives them.
-pub(crate) async fn read(State(gateway): State<Gateway>, body: Bytes) -> Response {
-    match answer(gateway, &body).await {
+pub(crate) async fn read(State(gateway): State<Gateway>, request: Request) -> Response {
+    let answer = async {
+        let body = gateway.0.bodies.read(request.into_body(), MAX_REQUEST_BYTES).await?;
+        answer(gateway, &body.bytes).await
+    };
+    match answer.await {
         Ok(response) => response,
         Err(error) => (error.kind.status(), error.message + "\n").into_response(),
     }

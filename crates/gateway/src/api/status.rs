@@ -1,6 +1,9 @@
 //! What is known without reading any series.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::HeaderMap, response::Response};
+use prometheus_promql::Parser;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,7 +20,7 @@ pub(crate) async fn format_query(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(value(&headers, expression::format(gateway.0.engine.parser(), &params)?))
+    about_text(gateway, &headers, params, expression::format).await
 }
 
 pub(crate) async fn parse_query(
@@ -25,7 +28,20 @@ pub(crate) async fn parse_query(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(value(&headers, expression::parse(gateway.0.engine.parser(), &params)?))
+    about_text(gateway, &headers, params, expression::parse).await
+}
+
+/// What is known of a query by its text. Long ones take a while and much memory, so that only a few are looked at at a time.
+async fn about_text(
+    gateway: Gateway,
+    headers: &HeaderMap,
+    params: Params,
+    about: fn(&Parser, &Params) -> Result<Value, ApiError>,
+) -> Result<Response, ApiError> {
+    let shared = Arc::clone(&gateway.0);
+    let make = move || async move { about(shared.engine.parser(), &params) };
+    let answer = gateway.0.text_gate.run(gateway.0.options.default_timeout, make).await?;
+    Ok(value(headers, answer))
 }
 
 /// Shards keep no metadata of metrics.

@@ -94,6 +94,7 @@ pub(crate) struct Setup {
     pub(crate) grace: Option<Duration>,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) web: Option<WebConfig>,
+    pub(crate) max_connections: Option<usize>,
 }
 
 pub(crate) struct Served {
@@ -136,6 +137,7 @@ impl Served {
         options.prometheus_grace = setup.grace.unwrap_or(Duration::from_secs(5));
         options.thanos = Some(ThanosOptions { address: local, grace: options.prometheus_grace, tls: setup.tls });
         options.web = setup.web;
+        options.max_connections = setup.max_connections.unwrap_or(options.max_connections);
         let server = Server::bind(gateway.clone(), options).await.unwrap();
         let (api, internal) = (server.prometheus_address(), server.internal_address());
         let thanos = server.thanos_address().unwrap();
