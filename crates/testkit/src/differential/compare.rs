@@ -21,6 +21,9 @@ pub fn differences(query: &str, ours: &Evaluation, theirs: &Evaluation, strictne
     if ours.is_refused(theirs) || known::is_defect(query, ours, theirs) {
         return None;
     }
+    if !all && known::is_older_defect(query, ours, theirs) {
+        return None;
+    }
     let same_error = plain(&ours.error) == plain(&theirs.error)
         || (known::is_of_data(&ours.error) && known::is_of_data(&theirs.error));
     if ours.error_class != theirs.error_class || (all && !same_error) {

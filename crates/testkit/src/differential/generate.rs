@@ -280,7 +280,7 @@ impl Random {
         if depth == 0 {
             return if self.chance(25) { format!("vector({})", self.number()) } else { self.selector() };
         }
-        match self.below(24) {
+        match self.below(if self.is_new() { 24 } else { 26 }) {
             0..=8 => self.call(depth),
             9..=13 => self.aggregation(depth),
             14..=18 => self.binary(depth),
@@ -289,12 +289,35 @@ impl Random {
             21 => self.labels_function(depth),
             22 if self.is_new() => self.info(depth),
             22 => format!("absent({})", self.selector()),
-            _ if !self.is_new() => self.call(depth),
+            _ if !self.is_new() => self.where_older_agrees(),
             _ => {
                 let quantile = self.quantile();
                 let buckets = format!("rate(latency_seconds_bucket[{}])", self.duration());
                 let buckets = self.pick(&["", "sum by (le) ", "sum by (le, job) "]).to_owned() + "(" + &buckets + ")";
                 format!("histogram_quantile({quantile}, {buckets})")
+            }
+        }
+    }
+
+    /// What an older Prometheus computes otherwise in general, where it does not: finite gauges, unreset buckets, values that
+    /// are no sums.
+    fn where_older_agrees(&mut self) -> String {
+        let (gauge, range) = ("temperature", self.duration());
+        match self.below(6) {
+            0 => {
+                // Great powers differ in their last digits.
+                let (op, number) = (self.pick(&["%", "^"]), self.pick(&["2", "3", "0.5", "-1", "7", "0", "NaN"]));
+                let operands = [gauge.to_owned() + &self.modifiers(), format!("({number})")];
+                let turned = usize::from(self.chance(2));
+                format!("{} {op} {}", operands[turned], operands[1 - turned])
+            }
+            1 => format!("{}({gauge}[{range}])", self.pick(&["stddev_over_time", "stdvar_over_time"])),
+            2 => format!("predict_linear({gauge}[{range}], {})", self.number()),
+            3 => format!("histogram_quantile({}, latency_seconds_bucket)", self.quantile()),
+            4 => format!("{} by ({}) ({gauge})", self.pick(&["stddev", "stdvar"]), self.labels_list()),
+            _ => {
+                let (a, b) = (self.pick(&["max", "min", "count"]), self.pick(&["max", "min", "count"]));
+                format!("{a} by (job) ({gauge}) atan2 {b} by (job) ({gauge})")
             }
         }
     }
@@ -374,6 +397,8 @@ impl Random {
             0..=7 => (self.ordinary(), String::new()),
             8 | 9 => (self.pick(&["topk", "bottomk"]), self.pick(&["1", "2", "3", "0", "-1", "100"]).to_owned()),
             10 | 11 => ("quantile", self.quantile()),
+            // Groups are wrong in an older one if the label is not the last.
+            12 if !self.is_new() => ("count_values", "\"zz\"".to_owned()),
             12 => ("count_values", format!("\"{}\"", self.pick(&["value", "job", "code"]))),
             13 | 14 => ("limitk", self.pick(&["1", "2", "5", "0"]).to_owned()),
             _ => ("limit_ratio", self.pick(&["0.5", "-0.5", "1", "0.1", "-1", "2", "0"]).to_owned()),

@@ -1,10 +1,16 @@
-//! What Prometheus 3.15 does wrong, or as it comes.
+//! What Prometheus 3.15 does wrong, or as it comes, and what 2.42 did wrong.
 
 use super::Evaluation;
 
 /// Whether an answer of Prometheus is wrong, so that ours is to be another one.
 pub(super) fn is_defect(query: &str, ours: &Evaluation, theirs: &Evaluation) -> bool {
     is_merged_unseen(query, ours, theirs) || is_offset_forgotten(query)
+}
+
+/// Whether an older one overlooks series that match more than once, since the comparison leaves one of them out.
+pub(super) fn is_older_defect(query: &str, ours: &Evaluation, theirs: &Evaluation) -> bool {
+    let compares = ["==", "!=", "<", ">"].iter().any(|op| query.contains(op));
+    compares && theirs.error.is_empty() && ours.error.contains("multiple matches for labels")
 }
 
 /// Whether it made one of series that became the same, of which one has a float and the other a histogram at one time: it
