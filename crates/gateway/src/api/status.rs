@@ -63,13 +63,14 @@ pub(crate) async fn alerts(headers: HeaderMap) -> Response {
     value(&headers, json!({ "alerts": [] }))
 }
 
-/// The version is that of the Prometheus whose API and PromQL this is: clients choose features by it.
+/// The version is that of the Prometheus whose API and PromQL this is: clients choose features by it. No field is added, since the
+/// description of the API allows none.
 pub(crate) async fn build_info(headers: HeaderMap) -> Response {
     value(
         &headers,
         json!({
-            "version": PROMETHEUS_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "",
-            "goVersion": "", "application": "parquet-gateway", "applicationVersion": env!("CARGO_PKG_VERSION"),
+            "version": PROMETHEUS_VERSION, "revision": concat!("parquet-gateway-", env!("CARGO_PKG_VERSION")),
+            "branch": "", "buildUser": "", "buildDate": "", "goVersion": "",
         }),
     )
 }
