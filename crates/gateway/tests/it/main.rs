@@ -5,10 +5,12 @@ mod client;
 mod endpoints;
 mod errors;
 mod faults;
+mod grafana;
 mod grpc;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod metrics;
 #[expect(dead_code, reason = "the tests use a part of the gateway's messages")]
 #[path = "../../src/prompb.rs"]
 mod prompb;
