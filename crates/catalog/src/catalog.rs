@@ -136,7 +136,7 @@ impl Catalog {
                     report.opened += usize::from(*is_new);
                 }
                 SetState::Failed(_) => report.failed += 1,
-                SetState::Unmarked | SetState::Deleted => {}
+                SetState::Unmarked | SetState::Deleted | SetState::Unconverted => {}
             }
         }
         let sets: Vec<_> = looked.into_iter().map(|(set, _)| set).collect();
@@ -166,7 +166,9 @@ fn can_stay(known: &KnownSet, found: &Found) -> bool {
             (SetState::Failed(error), Status::Complete(_)) => {
                 matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
             }
-            (SetState::Unmarked, Status::Unmarked) | (SetState::Deleted, Status::Deleted) => true,
+            (SetState::Unmarked, Status::Unmarked)
+            | (SetState::Deleted, Status::Deleted)
+            | (SetState::Unconverted, Status::Unconverted) => true,
             _ => false,
         }
 }
@@ -185,6 +187,15 @@ async fn look(cache: &ShardCache, options: &CatalogOptions, found: Found) -> Kno
     set.info.state = match found.status {
         Status::Unmarked => SetState::Unmarked,
         Status::Deleted => SetState::Deleted,
+        Status::Unconverted => {
+            // Nobody queries it: without its meta, less is known of it.
+            if let Ok(meta) = layout::block_meta(cache.bucket(), &set.info.name).await {
+                set.info.times = meta.time_range().ok().map(|range| (range.start(), range.last()));
+                set.info.rows = meta.stats.num_series;
+                set.info.external_labels = Labels::from_pairs(meta.external_labels()).unwrap_or_default();
+            }
+            SetState::Unconverted
+        }
         Status::Complete(source) => match open(cache, options, &mut set, &source).await {
             Ok(()) => SetState::Open,
             Err(error) => SetState::Failed(error),

@@ -38,6 +38,8 @@ pub(crate) enum Status {
     Complete(Source),
     /// Nothing says that it is complete.
     Unmarked,
+    /// A TSDB block without shards.
+    Unconverted,
     /// It is about to be deleted.
     Deleted,
 }
@@ -68,12 +70,19 @@ pub(crate) async fn discover(bucket: &Bucket, deleted_before: TimestampMs) -> Re
     let blocks = listing.directories.into_iter().filter_map(|(name, directory)| {
         let mark_key = directory.mark_key(&name);
         let is_day = day::start_of_directory(&name).is_some();
-        if is_day || mark_key.is_none() && directory.shard_files.is_empty() {
+        let has_meta = directory.meta.is_some();
+        if is_day {
             return None;
+        }
+        if mark_key.is_none() && directory.shard_files.is_empty() {
+            // What is about to be deleted need not be converted.
+            let is_block = has_meta && directory.block_bytes > 0 && directory.deletion_marked.is_none();
+            let (stamp, bytes) = (directory.stamp(), directory.block_bytes);
+            return is_block.then_some(Found { name, stamp, bytes, times: None, status: Status::Unconverted });
         }
         let status = match mark_key {
             _ if is_deleted(directory.deletion_marked) => Status::Deleted,
-            Some(mark_key) => Status::Complete(Source::Block { mark_key, has_meta: directory.meta.is_some() }),
+            Some(mark_key) => Status::Complete(Source::Block { mark_key, has_meta }),
             None => Status::Unmarked,
         };
         Some(Found { name, stamp: directory.stamp(), bytes: directory.bytes, times: None, status })
@@ -157,14 +166,19 @@ impl Source {
     }
 }
 
+/// Reads what a TSDB block says of itself.
+pub(crate) async fn block_meta(bucket: &Bucket, name: &str) -> Result<BlockMeta> {
+    let json = bucket.get(&meta_key(name), MAX_META_BYTES).await?;
+    Ok(BlockMeta::parse(&format!("{bucket}/{name}"), &json)?)
+}
+
 async fn describe_block(bucket: &Bucket, name: &str, mark_key: &str, has_meta: bool) -> Result<Description> {
     let shards = Marker::read_shards(bucket, mark_key).await?;
     let shards = ShardSet { name: name.to_owned(), shards }.count(bucket).await?;
     let (directory, layout) = (name.to_owned(), Layout::Block);
     let mut description = Description { directory, layout, shards, external_labels: Labels::default(), range: None };
     if has_meta {
-        let json = bucket.get(&meta_key(name), MAX_META_BYTES).await?;
-        let meta = BlockMeta::parse(&format!("{bucket}/{name}"), &json)?;
+        let meta = block_meta(bucket, name).await?;
         description.range = meta.time_range().ok();
         description.external_labels = Labels::from_pairs(meta.external_labels()).map_err(|source| {
             Error::from(Detail::ExternalLabels { bucket: bucket.to_string(), name: name.to_owned(), source })

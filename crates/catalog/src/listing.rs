@@ -4,7 +4,7 @@
 //! <name>/<n>.labels.parquet, <name>/<n>.chunks.parquet     files of shards
 //! <ULID>/parquet-converter-mark.json                       they are complete
 //! parquet-markers/<ULID>-parquet-converter-mark.json       a copy of the mark
-//! <ULID>/meta.json                                         of the TSDB block that they stand for
+//! <ULID>/meta.json, index, chunks/…                        the TSDB block that they stand for
 //! <ULID>/deletion-mark.json                                the block is about to be deleted
 //! markers/<ULID>-deletion-mark.json                        a copy of that mark
 //!
@@ -32,6 +32,8 @@ use ulid::Ulid;
 use crate::error::Result;
 
 const META: &str = "meta.json";
+const INDEX: &str = "index";
+const CHUNKS: &str = "chunks/";
 const DELETION_MARK: &str = "deletion-mark.json";
 const OTHER_MARKS: &str = "markers";
 
@@ -45,6 +47,8 @@ pub(crate) struct Directory {
     pub(crate) shard_files: BTreeMap<String, Stamp>,
     /// Bytes of these files.
     pub(crate) bytes: u64,
+    /// Bytes of index and chunks of the TSDB block.
+    pub(crate) block_bytes: u64,
     /// Mark of conversion and its copy.
     pub(crate) mark: Option<Stamp>,
     pub(crate) mark_copy: Option<Stamp>,
@@ -126,7 +130,17 @@ pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<Listing> {
                 _ => {}
             }
         }
-        let Some((directory, file)) = key.split_once('/').filter(|(_, file)| !file.contains('/')) else { continue };
+        let Some((directory, file)) = key.split_once('/') else { continue };
+        if file == INDEX || file.starts_with(CHUNKS) {
+            if block_of(directory).is_some() {
+                let found = directories.entry(directory.to_owned()).or_default();
+                found.block_bytes = found.block_bytes.saturating_add(object.size);
+            }
+            continue;
+        }
+        if file.contains('/') {
+            continue;
+        }
         if let Some(name) = copied(file, Marker::FILE).filter(|_| directory == Marker::DIRECTORY) {
             directories.entry(name).or_default().mark_copy = Some(stamp);
         } else if let Some(name) = copied(file, DELETION_MARK).filter(|_| directory == OTHER_MARKS) {

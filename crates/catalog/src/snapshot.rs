@@ -33,6 +33,8 @@ pub enum SetState {
     Unmarked,
     /// It is not queried, because it is marked for deletion.
     Deleted,
+    /// It is a TSDB block, which has no shards yet, and is not queried.
+    Unconverted,
 }
 
 /// A shard set that the catalog knows.
@@ -44,7 +46,7 @@ pub struct SetInfo {
     pub state: SetState,
     /// How many shards it has; 0 if it is not open.
     pub shards: usize,
-    /// How many rows they have.
+    /// How many rows they have; of a TSDB block, how many series.
     pub rows: u64,
     /// Size of all its files.
     pub bytes: u64,

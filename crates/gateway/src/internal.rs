@@ -72,6 +72,7 @@ async fn state(State(gateway): State<Gateway>) -> Html<String> {
             SetState::Failed(error) => (format!("cannot be read: {}", chain(error)), " class=failed"),
             SetState::Unmarked => ("not queried: nothing says that it is complete".to_owned(), ""),
             SetState::Deleted => ("not queried: marked for deletion".to_owned(), ""),
+            SetState::Unconverted => ("not queried: a TSDB block without shards".to_owned(), ""),
             _ => ("unknown".to_owned(), ""),
         };
         let time = |t: Option<i64>| {

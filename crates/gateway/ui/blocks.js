@@ -13,6 +13,7 @@ const MEANING = {
   queried: 'converted and queried',
   failed: 'cannot be read: queries of its times fail or lack it',
   unmarked: 'not queried: nothing says that its conversion is complete',
+  unconverted: 'not queried: a TSDB block without shards',
   deleted: 'not queried: marked for deletion',
   unknown: 'of unknown state',
   missing: 'no block that is queried has these times',
@@ -64,7 +65,7 @@ function timeline({ blocks, gaps }) {
     for (const gap of band.gaps) parts.push(bar(gap, row, 'missing', `missing\n${timeText(gap.minTime)} – ${timeText(gap.maxTime)}`));
     const ends = []; // last time of each lane
     for (const block of band.blocks) {
-      let lane = ends.findIndex((last) => last < block.minTime);
+      let lane = ends.findIndex((last) => last <= block.minTime);
       if (lane < 0) lane = Math.min(ends.length, MOST_LANES - 1);
       ends[lane] = block.maxTime;
       parts.push(bar(block, row + lane, block.state, `${block.name}\n${block.state}\n${timeText(block.minTime)} – ${timeText(block.maxTime)}\n${block.series} series, ${bytesText(block.bytes)}`));

@@ -96,6 +96,7 @@ fn states(catalog: &Catalog) -> Vec<String> {
         SetState::Failed(error) => format!("failed: {:?}", error.kind()),
         SetState::Unmarked => "unmarked".to_owned(),
         SetState::Deleted => "deleted".to_owned(),
+        SetState::Unconverted => "unconverted".to_owned(),
     };
     catalog.snapshot().sets().map(state).collect()
 }
@@ -134,6 +135,36 @@ async fn follows_the_bucket() {
     assert_eq!(catalog.sync(i64::MAX).await.unwrap(), SyncReport { closed: 1, ..SyncReport::default() });
     assert!(ask(&catalog, TimeRange::ALL).await.unwrap().series.is_empty());
     assert_eq!(catalog.snapshot().opened().0, 0);
+}
+
+/// TSDB blocks in the bucket are known before they are converted; what cannot be read of them harms nobody.
+#[tokio::test]
+async fn blocks_without_shards_are_known() {
+    let bucket = memory();
+    let spec = spec(1).external_label("replica", "a");
+    let dir = tempfile::tempdir().unwrap();
+    let block = spec.write(dir.path()).unwrap();
+    for file in ["meta.json", "index", "chunks/000001"] {
+        let bytes = std::fs::read(block.join(file)).unwrap();
+        bucket.put(&format!("{}/{file}", Ulid(1)), bytes.into()).await.unwrap();
+    }
+    for (file, content) in [("meta.json", "[]"), ("index", "no index")] {
+        bucket.put(&format!("{}/{file}", Ulid(2)), Bytes::from_static(content.as_bytes())).await.unwrap();
+    }
+    let catalog = Catalog::new(bucket.clone(), CatalogOptions::default());
+    assert_eq!(catalog.sync(0).await.unwrap(), SyncReport::default());
+    assert_eq!(states(&catalog), ["unconverted", "unconverted"]);
+    let snapshot = catalog.snapshot();
+    let known: Vec<_> = snapshot.sets().collect();
+    assert_eq!(known[0].external_labels.get("replica"), Some("a"));
+    assert!(known[0].rows > 0 && known[0].bytes > 0 && known[0].times.is_some_and(|(first, _)| first == HOUR));
+    assert!(known[1].times.is_none() && snapshot.times().is_none());
+    assert!(ask(&catalog, TimeRange::ALL).await.unwrap().series.is_empty());
+
+    add_block(&bucket, &block, Ulid(1)).await;
+    bucket.put(&format!("{}/deletion-mark.json", Ulid(2)), Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(catalog.sync(0).await.unwrap(), SyncReport { open: 1, opened: 1, ..SyncReport::default() });
+    assert_eq!(states(&catalog), ["open"]);
 }
 
 #[tokio::test]

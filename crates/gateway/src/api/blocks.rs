@@ -1,8 +1,9 @@
-//! `status/blocks`, an endpoint of our own: the bucket's shard sets, and times that none of them covers.
+//! `status/blocks`, an endpoint of our own: the bucket's shard sets and TSDB blocks without any, and times that none covers.
 //!
 //! ```text
 //! {"ready": bool, "minTime": ms|null, "maxTime": ms|null, "openShards": n, "footerBytes": n,
-//!  "blocks": [{"name": text, "state": "queried"|"failed"|"unmarked"|"deleted"|"unknown", "error": text (of those that failed),
+//!  "blocks": [{"name": text, "state": "queried"|"failed"|"unmarked"|"deleted"|"unconverted"|"unknown",
+//!              "error": text (of those that failed),
 //!              "minTime": ms|null, "maxTime": ms|null, "shards": n, "series": n, "bytes": n, "labels": {…}}],
 //!  "gaps": [{"labels": {…}, "minTime": ms, "maxTime": ms}]}
 //! ```
@@ -47,6 +48,7 @@ fn block(set: &SetInfo) -> Value {
         SetState::Failed(_) => "failed",
         SetState::Unmarked => "unmarked",
         SetState::Deleted => "deleted",
+        SetState::Unconverted => "unconverted",
         _ => "unknown",
     };
     let mut value = json!({
