@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_queryable::{self as queryable, PartialResponse, Querier, Queryable};
 use promparquet_objstore::Bucket;
-use promparquet_query::{Options, RowCache};
+use promparquet_query::{Observe, Options, RowCache};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -89,8 +89,14 @@ impl Catalog {
             cache: Arc::new(ShardCache::new(bucket, options.footer_bytes)),
             rows: Arc::new(RowCache::new(options.row_cache_bytes)),
             options: Arc::new(options),
+            observer: Arc::default(),
         };
         Self { snapshot: RwLock::new(Arc::new(snapshot)), syncing: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Tells somebody of each question to a shard from now on; the first to be told stays.
+    pub fn observe(&self, observer: Arc<dyn Observe>) {
+        let _ = self.snapshot().observer.set(observer);
     }
 
     /// What is known now.

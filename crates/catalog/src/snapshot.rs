@@ -1,6 +1,9 @@
 //! What a catalog knows at one time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -8,7 +11,7 @@ use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_queryable::{
     self as queryable, ExternalLabelsQueryable, MergedQueryable, PartialResponse, Querier, Queryable,
 };
-use promparquet_query::{ParquetQueryable, Quota, RowCache};
+use promparquet_query::{Observe, ParquetQueryable, Quota, RowCache};
 use promparquet_shard::Shard;
 
 use crate::{
@@ -72,6 +75,7 @@ pub struct Snapshot {
     pub(crate) cache: Arc<ShardCache>,
     pub(crate) rows: Arc<RowCache>,
     pub(crate) options: Arc<CatalogOptions>,
+    pub(crate) observer: Arc<OnceLock<Arc<dyn Observe>>>,
 }
 
 impl Snapshot {
@@ -153,9 +157,12 @@ impl Snapshot {
         let quota = Arc::new(Quota::new(self.options.query.limits));
         let mut parts: Vec<Arc<dyn Queryable>> = Vec::with_capacity(groups.len() + broken.len());
         for ((external_labels, _), shards) in groups {
-            let shards = ParquetQueryable::new(Arc::new(shards), self.options.query)
+            let mut shards = ParquetQueryable::new(Arc::new(shards), self.options.query)
                 .with_row_cache(Arc::clone(&self.rows))
                 .with_quota(Arc::clone(&quota));
+            if let Some(observer) = self.observer.get() {
+                shards = shards.with_observer(Arc::clone(observer));
+            }
             parts.push(if external_labels.is_empty() {
                 Arc::new(shards)
             } else {

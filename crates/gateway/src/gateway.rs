@@ -6,7 +6,9 @@ use prometheus_model::TimestampMs;
 use prometheus_promql::Engine;
 use promparquet_catalog::Catalog;
 
-use crate::{execution::Gate, metrics::Metrics, options::GatewayOptions, request_body::RequestBodies};
+use crate::{
+    execution::Gate, metrics::Metrics, observer::Observer, options::GatewayOptions, request_body::RequestBodies,
+};
 
 /// Answers queries over the shards of a catalog. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,10 +34,12 @@ impl Gateway {
     #[must_use]
     pub fn new(catalog: Arc<Catalog>, engine: Engine, options: GatewayOptions) -> Self {
         let gate = || Gate::new(options.max_concurrent);
+        let metrics = Arc::new(Metrics::new(options.cache.clone()));
+        catalog.observe(Arc::new(Observer(Arc::clone(&metrics))));
         Self(Arc::new(Shared {
             catalog,
             engine,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             http_gate: gate(),
             grpc_gate: gate(),
             text_gate: Gate::new(4),

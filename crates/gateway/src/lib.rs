@@ -17,6 +17,7 @@ mod grpc;
 mod internal;
 pub mod json;
 mod metrics;
+mod observer;
 mod options;
 mod prompb;
 mod request_body;

@@ -1,5 +1,7 @@
 //! What the gateway counts, under the names that users of thanos-parquet-gateway know.
 
+mod cache;
+
 use std::{fmt, time::Duration};
 
 use axum::http::{Method, StatusCode};
@@ -10,6 +12,8 @@ use prometheus_client::{
 };
 use prometheus_model::TimestampMs;
 use promparquet_catalog::{Catalog, SetState, SyncReport};
+use promparquet_objstore::Cache;
+use promparquet_query::{Operation, ShardExplain, Stage};
 
 use crate::grpc::metrics::CallMetrics;
 
@@ -35,6 +39,26 @@ struct Outcome {
     outcome: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OperationLabels {
+    r#type: &'static str,
+    r#where: &'static str,
+}
+
+/// Columns are `labels` or `chunks`: there are as many as names of labels, which nobody bounds.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ColumnLabels {
+    column: &'static str,
+    method: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ScanLabels {
+    column: &'static str,
+    scan: &'static str,
+    method: &'static str,
+}
+
 /// The metrics of a [`Gateway`](crate::Gateway).
 pub struct Metrics {
     registry: Registry,
@@ -43,6 +67,13 @@ pub struct Metrics {
     pub(crate) calls: CallMetrics,
     queries: Family<Outcome, Counter>,
     query_seconds: Histogram,
+    operations: Family<OperationLabels, Counter>,
+    operation_seconds: Family<OperationLabels, Histogram>,
+    pages_scanned: Family<ScanLabels, Counter>,
+    reads: Family<ColumnLabels, Counter>,
+    read_bytes: Family<ColumnLabels, Counter>,
+    rows: Family<ColumnLabels, Counter>,
+    bucket_requests: Counter,
     running: Family<What, Gauge>,
     min_time: Family<What, Gauge>,
     max_time: Family<What, Gauge>,
@@ -65,7 +96,8 @@ pub(crate) fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// With those of the cache of the bucket, if there is one.
+    pub(crate) fn new(cache: Option<Cache>) -> Self {
         let mut registry = Registry::default();
         let calls = CallMetrics::register(&mut registry);
         let mut metrics = Self {
@@ -75,6 +107,13 @@ impl Metrics {
             calls,
             queries: Family::default(),
             query_seconds: seconds(),
+            operations: Family::default(),
+            operation_seconds: Family::new_with_constructor(seconds),
+            pages_scanned: Family::default(),
+            reads: Family::default(),
+            read_bytes: Family::default(),
+            rows: Family::default(),
+            bucket_requests: Counter::default(),
             running: Family::default(),
             min_time: Family::default(),
             max_time: Family::default(),
@@ -99,6 +138,26 @@ impl Metrics {
             Unit::Seconds,
             metrics.query_seconds.clone(),
         );
+        r.register("db_queryable_operations", "Questions to shards", metrics.operations.clone());
+        r.register_with_unit(
+            "db_queryable_operations",
+            "Time from a question to a shard until its answer was taken",
+            Unit::Seconds,
+            metrics.operation_seconds.clone(),
+        );
+        r.register(
+            "search_pages_scanned",
+            "Pages of labels that matchers looked through",
+            metrics.pages_scanned.clone(),
+        );
+        r.register("search_pages_read", "Ranges of pages that were read from files of shards", metrics.reads.clone());
+        r.register_with_unit("search_pages_read_size", "Bytes of these", Unit::Bytes, metrics.read_bytes.clone());
+        r.register(
+            "search_rows_materialized",
+            "Rows that fitted, of which labels or chunks were read",
+            metrics.rows.clone(),
+        );
+        r.register("locate_bucket_requests", "Reads of ranges of files of shards", metrics.bucket_requests.clone());
         r.register("queries_running", "Queries under way", metrics.running.clone());
         r.register(
             "locate_sync_min_time_unix_seconds",
@@ -119,6 +178,9 @@ impl Metrics {
         r.register("locate_shard_sets", "Shard sets of the bucket", metrics.sets.clone());
         r.register("locate_open_shards", "Shards whose footers are in memory", metrics.shards.clone());
         r.register("locate_open_shards_bytes", "Memory that these take, about", metrics.footer_bytes.clone());
+        if let Some(cache) = cache {
+            r.register_collector(Box::new(cache::CacheCollector(cache)));
+        }
         metrics
     }
 
@@ -139,6 +201,44 @@ impl Metrics {
         self.query_seconds.observe(taken.as_secs_f64());
     }
 
+    /// A question to a shard is answered, or was given up.
+    pub(crate) fn operation(&self, operation: Operation, explain: &ShardExplain, taken: Duration) {
+        let method = match operation {
+            Operation::Select => "select",
+            Operation::LabelNames => "label_names",
+            Operation::LabelValues => "label_values",
+        };
+        let labels = OperationLabels { r#type: method, r#where: "shard" };
+        self.operations.get_or_create(&labels).inc();
+        self.operation_seconds.get_or_create(&labels).observe(taken.as_secs_f64());
+
+        let mut scanned = [0, 0];
+        let mut rows = 0;
+        for group in &explain.row_groups {
+            rows += group.rows_selected;
+            for constraint in &group.constraints {
+                let is_regex = constraint.matchers.contains("=~") || constraint.matchers.contains("!~");
+                scanned[usize::from(is_regex)] += constraint.pages_read as u64;
+            }
+        }
+        for (scan, pages) in ["equal", "regex"].into_iter().zip(scanned).filter(|(_, pages)| *pages > 0) {
+            self.pages_scanned.get_or_create(&ScanLabels { column: "labels", scan, method }).inc_by(pages);
+        }
+        let mut read = [("labels", 0, 0), ("chunks", 0, 0)];
+        for reads in &explain.reads {
+            let (_, requests, bytes) = &mut read[usize::from(reads.stage == Stage::Chunks)];
+            *requests += reads.requests.len() as u64;
+            *bytes += reads.bytes();
+        }
+        for (column, requests, bytes) in read.into_iter().filter(|(_, requests, _)| *requests > 0) {
+            let labels = ColumnLabels { column, method };
+            self.reads.get_or_create(&labels).inc_by(requests);
+            self.read_bytes.get_or_create(&labels).inc_by(bytes);
+            self.rows.get_or_create(&labels).inc_by(rows);
+            self.bucket_requests.inc_by(requests);
+        }
+    }
+
     pub(crate) fn running(&self, interface: &'static str, queries: usize) {
         self.running.get_or_create(&What { what: interface }).set(queries as i64);
     }
@@ -157,14 +257,16 @@ impl Metrics {
             }
             self.synced.get_or_create(&what).set(now / 1000);
         }
-        let mut counts = [("open", 0), ("failed", 0), ("unmarked", 0), ("deleted", 0), ("other", 0)];
+        let mut counts =
+            [("open", 0), ("failed", 0), ("unmarked", 0), ("deleted", 0), ("unconverted", 0), ("other", 0)];
         for set in snapshot.sets() {
             let place = match set.state {
                 SetState::Open => 0,
                 SetState::Failed(_) => 1,
                 SetState::Unmarked => 2,
                 SetState::Deleted => 3,
-                _ => 4,
+                SetState::Unconverted => 4,
+                _ => 5,
             };
             counts[place].1 += 1;
         }

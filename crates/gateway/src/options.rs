@@ -25,6 +25,8 @@ pub struct GatewayOptions {
     pub cors_origin: CorsOrigin,
     /// What the gateway was started with, for people: nothing secret.
     pub flags: BTreeMap<String, String>,
+    /// The cache of the bucket, whose statistics are metrics.
+    pub cache: Option<promparquet_objstore::Cache>,
     /// Labels that all series have by configuration, if they have.
     pub external_labels_overridden: bool,
 }
@@ -52,6 +54,7 @@ impl Default for GatewayOptions {
             slow_query: Some(Duration::from_secs(10)),
             cors_origin: CorsOrigin::Any,
             flags: BTreeMap::new(),
+            cache: None,
             external_labels_overridden: false,
         }
     }

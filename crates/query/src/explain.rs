@@ -9,6 +9,8 @@ use std::{
 
 use promparquet_shard::FileKind;
 
+use crate::observe::Observation;
+
 /// A part of the work.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
@@ -155,15 +157,37 @@ impl Explain {
 
 /// Takes down what happens in one shard.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Recorder(Arc<Mutex<ShardExplain>>);
+pub(crate) struct Recorder(Arc<Recording>);
+
+#[derive(Default)]
+struct Recording {
+    explain: Mutex<ShardExplain>,
+    /// Told when nobody records any more.
+    observation: Option<Observation>,
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recording").field(&self.explain).finish()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(observation) = self.observation.take() {
+            observation(self.explain.get_mut().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
 
 impl Recorder {
-    pub(crate) fn new(shard: String, rows: u64) -> Self {
-        Self(Arc::new(Mutex::new(ShardExplain { shard, rows, ..ShardExplain::default() })))
+    pub(crate) fn new(shard: String, rows: u64, observation: Option<Observation>) -> Self {
+        let explain = Mutex::new(ShardExplain { shard, rows, ..ShardExplain::default() });
+        Self(Arc::new(Recording { explain, observation }))
     }
 
     pub(crate) fn update<T>(&self, f: impl FnOnce(&mut ShardExplain) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.0.explain.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn computed(&self, stage: Stage, time: Duration) {

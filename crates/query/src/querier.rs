@@ -17,6 +17,7 @@ use crate::{
     constraint::Constraint,
     error::Result,
     explain::{Explain, Recorder},
+    observe::{Observe, Operation},
     options::{Options, ReadCosts},
     question::{Held, Question},
     quota::Quota,
@@ -50,13 +51,14 @@ pub struct ParquetQueryable {
     options: Options,
     cache: Option<Arc<RowCache>>,
     quota: Option<Arc<Quota>>,
+    observer: Option<Arc<dyn Observe>>,
 }
 
 impl ParquetQueryable {
     /// Asks the shards that `source` knows.
     #[must_use]
     pub fn new(source: Arc<dyn ShardSource>, options: Options) -> Self {
-        Self { source, options, cache: None, quota: None }
+        Self { source, options, cache: None, quota: None, observer: None }
     }
 
     /// Remembers which rows fitted.
@@ -70,6 +72,12 @@ impl ParquetQueryable {
     #[must_use]
     pub fn with_quota(self, quota: Arc<Quota>) -> Self {
         Self { quota: Some(quota), ..self }
+    }
+
+    /// Tells somebody of each question to a shard.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn Observe>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// A view on the shards of these times, as [`Queryable::querier`] gives, with its own type.
@@ -88,6 +96,7 @@ impl ParquetQueryable {
             options: self.options,
             cache: self.cache.clone(),
             quota: self.quota.clone(),
+            observer: self.observer.clone(),
         })
     }
 }
@@ -107,6 +116,7 @@ pub struct ParquetQuerier {
     options: Options,
     cache: Option<Arc<RowCache>>,
     quota: Option<Arc<Quota>>,
+    observer: Option<Arc<dyn Observe>>,
 }
 
 impl ParquetQuerier {
@@ -128,7 +138,7 @@ impl ParquetQuerier {
     ) -> queryable::Result<Box<dyn SeriesSet>> {
         let Some(range) = self.range.intersect(hints.range) else { return Ok(Box::new(Nothing)) };
         let constraints: Arc<[Constraint]> = Constraint::of(matchers).into();
-        let questions = self.questions(range, explain)?;
+        let questions = self.questions(range, Operation::Select, explain)?;
         // Each shard has windows of its own, which together are no larger than one shard's alone.
         let share = questions.len().max(1) as u64;
         let mut sets: Vec<Box<dyn SeriesSet>> = Vec::with_capacity(questions.len());
@@ -144,7 +154,7 @@ impl ParquetQuerier {
     }
 
     /// One for each shard that overlaps the range.
-    fn questions(&self, range: TimeRange, explain: &Explain) -> Result<Vec<Question>> {
+    fn questions(&self, range: TimeRange, operation: Operation, explain: &Explain) -> Result<Vec<Question>> {
         let quota = self.quota.clone().unwrap_or_else(|| Arc::new(Quota::new(self.options.limits)));
         let row_memory = Arc::new(RowMemory::new(self.options.row_bytes.get()));
         let reads = Arc::new(Semaphore::new(self.options.concurrency.get()));
@@ -153,7 +163,8 @@ impl ParquetQuerier {
             range.overlaps_closed(data.min_time(), data.max_time())
         });
         let questions = overlapping.map(|shard| {
-            let recorder = Recorder::new(format!("{}/{}", shard.name(), shard.index()), shard.rows());
+            let observation = self.observer.as_ref().map(|observer| observer.begin(operation));
+            let recorder = Recorder::new(format!("{}/{}", shard.name(), shard.index()), shard.rows(), observation);
             explain.add(recorder.clone());
             Question {
                 shard: Arc::clone(shard),
@@ -195,7 +206,7 @@ impl Querier for ParquetQuerier {
 
     async fn label_names(&self, matchers: &[Matcher], hints: &LabelHints) -> queryable::Result<LabelStrings> {
         let constraints: Arc<[Constraint]> = Constraint::of(matchers).into();
-        let questions = self.questions(self.range, &Explain::default())?;
+        let questions = self.questions(self.range, Operation::LabelNames, &Explain::default())?;
         let names = questions.iter().map(|question| strings::names(question, &constraints));
         Ok(limited(try_join_all(names).await?, hints))
     }
@@ -207,7 +218,7 @@ impl Querier for ParquetQuerier {
         hints: &LabelHints,
     ) -> queryable::Result<LabelStrings> {
         let constraints: Arc<[Constraint]> = Constraint::of(matchers).into();
-        let questions = self.questions(self.range, &Explain::default())?;
+        let questions = self.questions(self.range, Operation::LabelValues, &Explain::default())?;
         let values = questions.iter().map(|question| strings::values(question, name, &constraints));
         Ok(limited(try_join_all(values).await?, hints))
     }

@@ -257,7 +257,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
 
 /// Opens the bucket and binds the ports.
 pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
-    let bucket = args.bucket.open()?;
+    let (bucket, cache) = args.bucket.open()?;
     let flags = &args.queries;
     let mut options = CatalogOptions::default();
     options.concurrency = args.blocks.concurrency;
@@ -294,6 +294,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
         ".*" => CorsOrigin::Any,
         regex => CorsOrigin::Matching(Regex::new(regex).context(CorsSnafu { regex })?),
     };
+    options.cache = cache;
     options.flags = shown_flags();
     let gateway = Gateway::new(catalog, engine, options);
 
@@ -326,7 +327,8 @@ impl PortArgs {
 }
 
 impl BucketArgs {
-    fn open(&self) -> Result<Bucket, Error> {
+    /// The bucket, and the cache before it, if there is one.
+    fn open(&self) -> Result<(Bucket, Option<Cache>), Error> {
         let flags = BucketFlags {
             side: "parquet",
             config: self.config.as_deref(),
@@ -337,13 +339,14 @@ impl BucketArgs {
         let yaml = match (&self.cache, &self.cache_file) {
             (Some(yaml), _) => yaml.clone(),
             (None, Some(path)) => std::fs::read_to_string(path).context(ReadConfigSnafu { side: "parquet", path })?,
-            (None, None) => return Ok(bucket),
+            (None, None) => return Ok((bucket, None)),
         };
         let (config, ignored) = CacheConfig::from_yaml(&yaml, process_environment)?;
         for field in ignored {
             note(&format!("--parquet.cache-config: {field}"));
         }
-        Ok(bucket.cached(&Cache::open(&config)?))
+        let cache = Cache::open(&config)?;
+        Ok((bucket.cached(&cache), Some(cache)))
     }
 }
 
