@@ -15,8 +15,8 @@ trap cleanup EXIT
 writer=$work/gateway
 (cd testdata/interop/gateway && go vet ./... && go build -o "$writer" .)
 
-# 53 hours every 5 minutes: chunks of 120 samples are 10 hours long, so that they reach over columns of 8 hours, and midnights
-# are times of samples. What Prometheus 2 does not know is left to our own conversion, which others judge.
+# 53 hours every 5 minutes. Of the block's chunks of two hours some buckets have long ones, which reach over columns of 8 hours.
+# What Prometheus 2 does not know is left to our own conversion, which others judge.
 "$bin/blockgen" --quiet --series 700 --start 2025-01-01T00:00:00Z --hours 53 --interval 5m --no-odd-series --native-histograms 0 "$work/plain" >/dev/null
 "$bin/blockgen" --quiet --series 400 --start 2025-01-01T00:00:00Z --hours 53 --interval 5m --native-histograms 0.2 "$work/odd" >/dev/null
 
@@ -26,11 +26,11 @@ write() {
   shift 2
   "$writer" -bucket "$bucket" -block "$(echo "$work/$kind"/0*)" -row-group-size 100 -row-group-count 3 "$@"
 }
-write plain0 plain -version 0 -label-page 2048 -chunk-page 8192
+write plain0 plain -version 0 -label-page 2048 -chunk-page 8192 -long-chunks 200
 write plain1 plain -version 1 -external "zone=a,replica=1"
-write plain2 plain -version 2 -label-page 2048 -chunk-page 65536
+write plain2 plain -version 2 -label-page 2048 -chunk-page 65536 -long-chunks 120
 write odd0 odd -version 0 -without-hash
-write odd1 odd -version 1 -chunk-page 4096
+write odd1 odd -version 1 -chunk-page 4096 -long-chunks 1000
 write odd2 odd -version 2 -external "zone=b" -label-page 1024
 
 port=19200

@@ -34,6 +34,7 @@ type options struct {
 	chunkPage   int
 	external    map[string]string
 	withoutHash bool
+	longChunks  int
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.IntVar(&o.chunkPage, "chunk-page", 2<<20, "bytes of a page of the chunks file")
 	flag.StringVar(&external, "external", "", "external labels: name=value, comma separated")
 	flag.BoolVar(&o.withoutHash, "without-hash", false, "put the stream without external labels where it was once: not below 0/")
+	flag.IntVar(&o.longChunks, "long-chunks", 0, "samples of a chunk of floats, however long that is; 0: chunks as they are in the block")
 	flag.Parse()
 	o.external = map[string]string{}
 	for pair := range strings.SplitSeq(external, ",") {
@@ -86,7 +88,7 @@ func run(dirs []string, o options) (err error) {
 	}
 	stream := streamOf(o.external)
 	for day := first - first%dayMs; day < end; day += dayMs {
-		rows, err := rowsOf(blocks, day)
+		rows, err := rowsOf(blocks, day, o.longChunks)
 		if err != nil {
 			return err
 		}
@@ -123,7 +125,7 @@ type row struct {
 }
 
 // rowsOf reads what the blocks have in [day, day + 24h], the next midnight included, as the gateway's converter does.
-func rowsOf(blocks []*tsdb.Block, day int64) ([]row, error) {
+func rowsOf(blocks []*tsdb.Block, day int64, longChunks int) ([]row, error) {
 	var queriers []storage.ChunkQuerier
 	for _, block := range blocks {
 		querier, err := tsdb.NewBlockChunkQuerier(block, day, day+dayMs)
@@ -136,6 +138,7 @@ func rowsOf(blocks []*tsdb.Block, day int64) ([]row, error) {
 	defer merged.Close()
 	set := merged.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".*"))
 	var rows []row
+	var err error
 	for set.Next() {
 		series := set.At()
 		next := row{labels: series.Labels()}
@@ -158,6 +161,11 @@ func rowsOf(blocks []*tsdb.Block, day int64) ([]row, error) {
 		}
 		if len(next.chunks) > 0 {
 			slices.SortStableFunc(next.chunks, func(a, b chunks.Meta) int { return int(a.MinTime - b.MinTime) })
+			if longChunks > 0 {
+				if next.chunks, err = joined(next.chunks, longChunks); err != nil {
+					return nil, err
+				}
+			}
 			rows = append(rows, next)
 		}
 	}
@@ -171,6 +179,36 @@ func rowsOf(blocks []*tsdb.Block, day int64) ([]row, error) {
 		return labels.Compare(a.labels, b.labels)
 	})
 	return rows, nil
+}
+
+// joined makes long chunks of short ones, as they come of compacting blocks that overlap. Histograms stay as they are.
+func joined(short []chunks.Meta, samples int) ([]chunks.Meta, error) {
+	var long []chunks.Meta
+	var open chunkenc.Appender
+	var it chunkenc.Iterator
+	for _, meta := range short {
+		if meta.Chunk.Encoding() != chunkenc.EncXOR {
+			long, open = append(long, meta), nil
+			continue
+		}
+		for it = meta.Chunk.Iterator(it); it.Next() != chunkenc.ValNone; {
+			t, v := it.At()
+			if open == nil || long[len(long)-1].Chunk.NumSamples() >= samples {
+				chunk := chunkenc.NewXORChunk()
+				appender, err := chunk.Appender()
+				if err != nil {
+					return nil, err
+				}
+				long, open = append(long, chunks.Meta{Chunk: chunk, MinTime: t}), appender
+			}
+			open.Append(t, v)
+			long[len(long)-1].MaxTime = t
+		}
+		if err := it.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return long, nil
 }
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
