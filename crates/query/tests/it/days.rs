@@ -13,7 +13,7 @@ use promparquet_schema::{
     Layout,
     day::{self, DayMeta},
 };
-use promparquet_shard::{ErrorKind, OpenOptions, Shard};
+use promparquet_shard::{ErrorKind, Limits, OpenOptions, Shard};
 use promparquet_testkit::days::{DayOptions, stream};
 use proptest::prelude::*;
 
@@ -105,6 +105,54 @@ fn series() -> impl Strategy<Value = Vec<(Labels, Vec<Sample>)>> {
         };
         (0..).map(labels).zip(all.into_iter().map(of)).collect()
     })
+}
+
+/// Opens and asks files of which bytes were changed.
+async fn ask_damaged(
+    files: &[(String, Vec<u8>)],
+    version: u32,
+    start: i64,
+) -> Result<Series, Box<dyn std::error::Error>> {
+    let bucket = memory_bucket();
+    for (key, bytes) in files {
+        bucket.put(key, bytes.clone().into()).await?;
+    }
+    let layout = Layout::Day(day::Day::new(version.into(), start)?);
+    let directory = files[0].0.rsplit_once('/').unwrap().0.to_owned();
+    let limits = Limits { page_bytes: 1 << 20, scan_bytes: 1 << 20, footer_bytes: 1 << 20, row_group_rows: 1 << 16 };
+    let shard =
+        Shard::open_with(&bucket, &directory, 0, OpenOptions { layout, limits, ..OpenOptions::default() }).await?;
+    let store = queryable(vec![Arc::new(shard)], Options::default());
+    Ok(select(&store, &[Matcher::equal("__name__", "m")], &SelectHints::new(TimeRange::ALL)).await?)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Nothing panics, whatever the bytes are.
+    #[test]
+    fn damage_does_not_panic(
+        version in 0_u32..3, of_labels: bool,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), near_end: bool,
+    ) {
+        let start = 19_000 * DAY;
+        let series: Vec<_> = (0..6).map(|n| (labels(n), (0..5).map(|i| float(start + i * HOUR)).collect())).collect();
+        let options = DayOptions { version, page_rows: 2, ..DayOptions::default() };
+        let mut files: Vec<_> = stream(&series, &Labels::default(), &options)
+            .into_iter()
+            .filter(|(key, _)| key.contains("2022-01-08/0."))
+            .map(|(key, bytes)| (key, bytes.to_vec()))
+            .collect();
+        prop_assert_eq!(files.len(), 2);
+        let file = files.iter_mut().find(|(key, _)| key.contains("labels") == of_labels).unwrap();
+        for (index, value) in changes {
+            let length = file.1.len();
+            // Footers are the smaller part, and the more dangerous one.
+            let at = if near_end { length - 1 - index.index(length.min(600)) } else { index.index(length) };
+            file.1[at] = value;
+        }
+        let _ = runtime().block_on(ask_damaged(&files, version, start));
+    }
 }
 
 proptest! {
