@@ -5,11 +5,13 @@ mod info;
 pub(crate) mod metrics;
 mod query;
 mod shard;
+mod stopping;
 mod store;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::middleware;
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tonic::{
     Code, Status,
@@ -25,6 +27,7 @@ use crate::{
         info::InfoService,
         proto::{info::info_server::InfoServer, query_server::QueryServer, store_server::StoreServer},
         query::QueryService,
+        stopping::Late,
         store::StoreService,
     },
 };
@@ -65,7 +68,7 @@ pub struct ServerTls {
 
 impl Gateway {
     /// Thanos' APIs.
-    async fn thanos_api(&self, ready: impl Future<Output = ()> + Send + 'static) -> Routes {
+    async fn thanos_api(&self, ready: impl Future<Output = ()> + Send + 'static, late: Late) -> Routes {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::NotServing).await;
         tokio::spawn(async move {
@@ -90,6 +93,7 @@ impl Gateway {
             routes = routes.add_service(v1).add_service(alpha);
         }
         let routes = routes.into_axum_router().layer(middleware::from_fn(compression::recode));
+        let routes = routes.layer(middleware::from_fn_with_state(late, stopping::end));
         Routes::from(routes.layer(middleware::from_fn_with_state(Arc::clone(&self.0.metrics), metrics::measure)))
     }
 
@@ -107,18 +111,25 @@ impl Gateway {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let routes = self.thanos_api(ready).await;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone());
-        let late = async {
-            stop.await;
+        let over = stop.clone();
+        let late = async move {
+            over.await;
             tokio::time::sleep(grace).await;
+        };
+        let late = late.boxed().shared();
+        let routes = self.thanos_api(ready, late.clone()).await;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop);
+        let too_late = async {
+            late.await;
+            // Time to tell clients of it.
+            tokio::time::sleep(Duration::from_secs(1)).await;
         };
         tokio::select! {
             result = serving => if let Err(error) = result {
                 tracing::error!(%error, "Thanos' APIs are no longer served");
             },
-            () = late => tracing::warn!("closing gRPC connections that did not end in time"),
+            () = too_late => tracing::warn!("gRPC connections did not end in time"),
         }
     }
 }
@@ -150,6 +161,16 @@ impl From<ApiError> for Status {
             ErrorType::Internal => Code::Internal,
             ErrorType::NotFound => Code::NotFound,
         };
-        Self::new(code, error.message)
+        status(code, error.message)
     }
+}
+
+/// Statuses are headers, which clients close connections for if they are long, and messages can quote what was asked.
+fn status(code: Code, mut message: String) -> Status {
+    const LONGEST: usize = 2048;
+    if message.len() > LONGEST {
+        message.truncate(message.floor_char_boundary(LONGEST));
+        message.push('…');
+    }
+    Status::new(code, message)
 }

@@ -68,7 +68,7 @@ async fn respond(
         }
         Ok(found)
     };
-    let found = gateway.0.http_gate.run(gateway.0.options.default_timeout, ask).await?;
+    let found = gateway.0.http_gate.run(gateway.0.timeout(None), ask).await?;
     let mut strings: Vec<String> = found.strings.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let warnings: BTreeSet<String> = found.warnings.iter().map(ToString::to_string).collect();
     let mut warnings: Vec<String> = warnings.into_iter().collect();

@@ -110,15 +110,20 @@ async fn select(shared: &Shared, (matchers, range, hints): &Query) -> Result<Opt
     Ok(Some(querier.select(matchers, hints).await?))
 }
 
-fn log_warnings(set: &dyn SeriesSet) {
-    for warning in set.warnings() {
-        tracing::warn!(%warning, "the answer to a remote read is incomplete");
+/// There is no place for warnings in an answer, and what lacks something must not be taken for the whole.
+fn complete(set: &dyn SeriesSet) -> Result<(), ApiError> {
+    match set.warnings() {
+        [] => Ok(()),
+        warnings => {
+            let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+            Err(ApiError::new(ErrorType::Unavailable, warnings.join("; ")))
+        }
     }
 }
 
 async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiError> {
     let shared = Arc::clone(&gateway.0);
-    let timeout = shared.options.default_timeout;
+    let timeout = shared.timeout(None);
     let body = gateway
         .0
         .http_gate
@@ -139,7 +144,7 @@ async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiE
                             result.timeseries.push(series);
                         }
                     }
-                    log_warnings(&*set);
+                    complete(&*set)?;
                 }
                 response.results.push(result);
             }
@@ -157,41 +162,40 @@ async fn samples(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiE
 /// The first batch is awaited before the answer begins, so that most errors have a status.
 async fn stream(gateway: Gateway, queries: Vec<Query>) -> Result<Response, ApiError> {
     let shared = Arc::clone(&gateway.0);
-    let timeout = shared.options.default_timeout;
+    let timeout = shared.timeout(None);
     let sets = gateway
         .0
         .http_gate
         .run(timeout, move || async move {
             let mut sets = Vec::with_capacity(queries.len());
             for query in &queries {
-                let started = match select(&shared, query).await? {
-                    Some(mut set) => set.next().await?.map(|batch| (set, batch)),
-                    None => None,
+                let Some(mut set) = select(&shared, query).await? else {
+                    sets.push(None);
+                    continue;
                 };
-                sets.push(started);
+                let first = set.next().await?;
+                complete(&*set)?;
+                sets.push(first.map(|batch| (set, batch)));
             }
             Ok(sets)
         })
         .await?;
-    let runtime = Handle::current();
+    let (runtime, patience) = (Handle::current(), gateway.0.options.max_timeout);
     let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
     Ok(streamed(kind, Encoding::Identity, move |out| {
-        for (index, started) in (0_i64..).zip(sets) {
-            let Some((mut set, mut batch)) = started else { continue };
-            loop {
-                for series in batch {
-                    write_series(out, index, &series).inspect_err(|error| {
-                        tracing::error!(error = chain(error), "a streamed remote read fails");
-                    })?;
-                }
-                match runtime.block_on(set.next()).map_err(io::Error::other)? {
-                    Some(next) => batch = next,
-                    None => break,
-                }
+        let written = (0_i64..).zip(sets).try_for_each(|(index, started)| {
+            let Some((mut set, first)) = started else { return Ok(()) };
+            let mut batch = Some(first);
+            while let Some(series) = batch {
+                series.iter().try_for_each(|one| write_series(out, index, one))?;
+                // However long the client takes, nobody waits longer than this for the bucket.
+                let next = runtime.block_on(async { tokio::time::timeout(patience, set.next()).await });
+                batch = next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(io::Error::other)?;
+                complete(&*set).map_err(|error| io::Error::other(error.message))?;
             }
-            log_warnings(&*set);
-        }
-        Ok(())
+            Ok(())
+        });
+        written.inspect_err(|error: &io::Error| tracing::error!(error = chain(error), "a streamed remote read fails"))
     }))
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn series(
         return Ok(api::success(&headers, Vec::new(), |out| out.write_all(b"[]")));
     };
     let shared = Arc::clone(&gateway.0);
-    let timeout = shared.options.default_timeout;
+    let timeout = shared.timeout(None);
     let found = gateway.0.http_gate.run(timeout, move || find(shared, range, sets, limit)).await?;
     Ok(api::success(&headers, found.warnings, move |out| json::list(out, &found.series, json::labels)))
 }

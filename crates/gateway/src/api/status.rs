@@ -40,7 +40,7 @@ async fn about_text(
 ) -> Result<Response, ApiError> {
     let shared = Arc::clone(&gateway.0);
     let make = move || async move { about(shared.engine.parser(), &params) };
-    let answer = gateway.0.text_gate.run(gateway.0.options.default_timeout, make).await?;
+    let answer = gateway.0.text_gate.run(gateway.0.timeout(None), make).await?;
     Ok(value(headers, answer))
 }
 

@@ -16,7 +16,10 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, header::HeaderName},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, HeaderName},
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -63,6 +66,10 @@ impl Encoding {
 
 /// Makes plain messages of those of the request, and compresses those of the answer likewise.
 pub(crate) async fn recode(mut request: Request, next: Next) -> Response {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !kind.starts_with(b"application/grpc") {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
     let encoding = match Encoding::of(request.headers()) {
         Ok(encoding) => encoding,
         Err(status) => {

@@ -9,7 +9,7 @@ use prometheus_queryable::{
     Grouping, LabelHints, Matcher, Queryable, Relabelled, Relabelling, SelectHints, Series as Found,
 };
 use tokio::sync::mpsc;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
     api::{error::ApiError, remote_read::matchers},
@@ -22,6 +22,7 @@ use crate::{
             query_hints, series_response::Result as Message, store_server::Store,
         },
         shard::Shard,
+        status,
     },
 };
 
@@ -50,7 +51,7 @@ fn aborts(disabled: bool, strategy: i32) -> bool {
 
 fn incomplete(warnings: &[impl ToString]) -> Status {
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-    Status::unavailable(warnings.join("; "))
+    status(Code::Unavailable, warnings.join("; "))
 }
 
 #[tonic::async_trait]
@@ -119,7 +120,7 @@ impl StoreService {
             return Ok(Default::default());
         };
         let shared = Arc::clone(&self.0.0);
-        let timeout = shared.options.default_timeout;
+        let timeout = shared.timeout(None);
         let ask = move || async move {
             let querier = shared.catalog.snapshot().querier(range).await?;
             let limit = usize::try_from(request.limit).ok().and_then(NonZeroUsize::new);

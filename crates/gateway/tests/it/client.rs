@@ -16,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// Whether the connection did not break before its end.
+    pub(crate) whole: bool,
 }
 
 impl Answer {
@@ -71,21 +73,25 @@ pub(crate) fn parse(bytes: &[u8]) -> Answer {
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     let mut rest = bytes.get(end + 4..).unwrap_or_default();
-    let mut body = Vec::new();
+    let (mut body, mut whole) = (Vec::new(), end < bytes.len());
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         loop {
-            let line = rest.windows(2).position(|w| w == b"\r\n").expect("the size of a chunk");
+            let Some(line) = rest.windows(2).position(|w| w == b"\r\n") else {
+                whole = false;
+                break;
+            };
             let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
             if size == 0 {
                 break;
             }
-            body.extend_from_slice(&rest[line + 2..line + 2 + size]);
-            rest = &rest[line + 2 + size + 2..];
+            let (chunk, after) = rest[line + 2..].split_at(size.min(rest.len() - line - 2));
+            body.extend_from_slice(chunk);
+            rest = after.get(2..).unwrap_or_default();
         }
     } else {
         body.extend_from_slice(rest);
     }
-    Answer { status, head, body }
+    Answer { status, head, body, whole }
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str, pairs: &[(&str, &str)]) -> Answer {

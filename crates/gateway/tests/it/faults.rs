@@ -9,11 +9,18 @@ use promparquet_catalog::CatalogOptions;
 use promparquet_gateway::GatewayOptions;
 use promparquet_objstore::Bucket;
 use promparquet_testkit::stores::{FailingStore, Failures, Fault, Latency, LatencyStore, Operation, Rule};
+use tonic::Code;
 use ulid::Ulid;
 
 use crate::{
     client::get,
-    served::{Served, Setup, add, at, series},
+    grpc::{
+        channel, matcher,
+        proto::{
+            LabelValuesRequest, QueryRequest, SeriesRequest, query_client::QueryClient, store_client::StoreClient,
+        },
+    },
+    served::{START, Served, Setup, add, at, series},
 };
 
 fn failing() -> (Bucket, Arc<Failures>) {
@@ -77,6 +84,35 @@ async fn a_slow_bucket_meets_the_timeout() {
     assert_eq!((status, &*kind), (503, "timeout"));
     let pairs = [("query", "sum(requests_total)"), ("time", &*at(1)), ("timeout", "20s")];
     assert_eq!(get(served.api, "/api/v1/query", &pairs).await.data()["result"][0]["value"][1], "13");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_bucket_meets_the_timeouts_of_grpc() {
+    let memory = Arc::new(InMemory::new());
+    add(&Bucket::new(Arc::clone(&memory) as _, "memory://fast"), &series(), Ulid(1)).await;
+    let slow = Bucket::new(Arc::new(LatencyStore::new(memory, Latency(Duration::from_millis(600)))), "memory://slow");
+    let mut options = GatewayOptions::default();
+    options.max_timeout = Duration::from_millis(100);
+    let served = Served::start(Setup { bucket: Some(slow), gateway: options, ..Setup::default() }).await;
+    let request = QueryRequest {
+        query: "sum(requests_total)".into(),
+        time_seconds: START / 1000,
+        timeout_seconds: 60,
+        ..QueryRequest::default()
+    };
+    let error = QueryClient::new(channel(&served).await).query(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    let request = SeriesRequest {
+        max_time: i64::MAX,
+        matchers: vec![matcher(0, "__name__", "requests_total")],
+        ..SeriesRequest::default()
+    };
+    let mut store = StoreClient::new(channel(&served).await);
+    let error = store.series(request).await.unwrap().into_inner().message().await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    let values = LabelValuesRequest { label: "job".into(), end: i64::MAX, ..LabelValuesRequest::default() };
+    let error = store.label_values(values).await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use crate::{
     unused_qualifications,
     reason = "generated"
 )]
-mod proto {
+pub(crate) mod proto {
     include!("../../src/grpc/generated/thanos.rs");
     pub(crate) mod info {
         include!("../../src/grpc/generated/thanos.info.rs");
@@ -32,7 +32,7 @@ use proto::{
     store_client::StoreClient,
 };
 
-async fn channel(served: &Served) -> Channel {
+pub(crate) async fn channel(served: &Served) -> Channel {
     Channel::from_shared(format!("http://{}", served.thanos)).unwrap().connect().await.unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn replicas() -> Served {
     Served::start(Setup { bucket: Some(bucket), ..Setup::default() }).await
 }
 
-fn matcher(kind: i32, name: &str, value: &str) -> LabelMatcher {
+pub(crate) fn matcher(kind: i32, name: &str, value: &str) -> LabelMatcher {
     LabelMatcher { r#type: kind, name: name.into(), value: value.into() }
 }
 
@@ -63,7 +63,7 @@ fn request(matchers: Vec<LabelMatcher>) -> SeriesRequest {
     SeriesRequest { min_time: START + STEP, max_time: START + 3 * STEP, matchers, ..SeriesRequest::default() }
 }
 
-async fn collect(mut stream: Streaming<proto::SeriesResponse>) -> (Vec<Series>, Vec<String>) {
+pub(crate) async fn collect(mut stream: Streaming<proto::SeriesResponse>) -> (Vec<Series>, Vec<String>) {
     let (mut series, mut warnings) = (Vec::new(), Vec::new());
     while let Some(message) = stream.message().await.unwrap() {
         match message.result.unwrap() {

@@ -7,12 +7,16 @@ use std::{
 
 use prometheus_promql::{Engine, EngineOptions};
 use promparquet_catalog::{Catalog, CatalogOptions};
-use promparquet_gateway::{ErrorKind, Gateway, GatewayOptions, Server, ServerOptions};
+use promparquet_gateway::{ErrorKind, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use ulid::Ulid;
 
 use crate::{
     client::{get, parse, raw},
+    grpc::{
+        channel,
+        proto::{QueryRangeRequest, query_client::QueryClient},
+    },
     served::{Served, Setup, add, endless, long, memory, series},
 };
 
@@ -72,6 +76,53 @@ async fn the_end_comes_in_time() {
     assert!(asked.await.unwrap().is_empty());
 }
 
+fn over_grpc(asked: &[(&'static str, String); 4]) -> QueryRangeRequest {
+    let seconds = |i: usize| asked[i].1.parse().unwrap();
+    QueryRangeRequest {
+        query: asked[0].1.clone(),
+        start_time_seconds: seconds(1),
+        end_time_seconds: seconds(2),
+        interval_seconds: seconds(3),
+        timeout_seconds: 3600,
+        ..QueryRangeRequest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_query_under_way_may_end_or_is_broken_off_in_time() {
+    for (grace, asked) in [(Duration::from_secs(20), long()), (Duration::from_millis(200), endless())] {
+        let served = served(grace).await;
+        let mut client = QueryClient::new(channel(&served).await);
+        let query = tokio::spawn(async move {
+            let mut answer = client.query_range(over_grpc(&asked)).await?.into_inner();
+            let mut messages = 0;
+            while answer.message().await?.is_some() {
+                messages += 1;
+            }
+            Ok::<_, tonic::Status>(messages)
+        });
+        for attempt in 0.. {
+            if get(served.internal, "/metrics", &[]).await.text().contains("queries_running{what=\"grpc\"} 1\n") {
+                break;
+            }
+            assert!(attempt < 400 && !query.is_finished(), "the query never runs");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (thanos, started) = (served.thanos, Instant::now());
+        served.stop().await.unwrap();
+        let answer = query.await.unwrap();
+        if grace > Duration::from_secs(1) {
+            // Three series, and statistics.
+            assert_eq!(answer.unwrap(), 4);
+        } else {
+            assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+            let error = answer.unwrap_err();
+            assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
+        }
+        assert!(TcpStream::connect(thanos).await.is_err());
+    }
+}
+
 /// A client that goes away takes its query with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits() {
@@ -94,10 +145,23 @@ async fn a_port_in_use_is_named() {
     let catalog = Catalog::new(memory(), CatalogOptions::default());
     let engine = Engine::new(EngineOptions { threads: 1, ..EngineOptions::default() }).unwrap();
     let gateway = Gateway::new(catalog.into(), engine, GatewayOptions::default());
-    let options = ServerOptions::new(first.api, SocketAddr::from(([127, 0, 0, 1], 0)));
-    let error = Server::bind(gateway, options).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    let text = error.to_string();
-    assert!(text.contains(&first.api.to_string()) && text.contains("--http.prometheus.port"), "{text}");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let thanos = |address, tls| Some(ThanosOptions { address, grace: Duration::ZERO, tls });
+    let mut options = ServerOptions::new(any, any);
+    options.thanos = thanos(first.thanos, None);
+    let mut no_certificate = ServerOptions::new(any, any);
+    let tls = ServerTls { certificate: b"no PEM".to_vec(), key: b"no key".to_vec(), client_authority: None };
+    no_certificate.thanos = thanos(any, Some(tls));
+    for (options, words) in [
+        (ServerOptions::new(first.api, any), [first.api.to_string(), "--http.prometheus.port".into()]),
+        (ServerOptions::new(any, first.internal), [first.internal.to_string(), "--http.internal.port".into()]),
+        (options, [first.thanos.to_string(), "--http.thanos.port".into()]),
+        (no_certificate, ["certificates of the gRPC port".into(), String::new()]),
+    ] {
+        let error = Server::bind(gateway.clone(), options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
     assert_eq!(raw(first.api, b"GET /-/ready HTTP/1.0\r\n\r\n").await.status, 200);
 }

@@ -7,10 +7,12 @@ mod errors;
 mod faults;
 mod grafana;
 mod grpc;
+mod grpc_hostile;
 mod hostile;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod partial;
 #[expect(dead_code, reason = "the tests use a part of the gateway's messages")]
 #[path = "../../src/prompb.rs"]
 mod prompb;

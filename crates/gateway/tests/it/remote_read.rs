@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What of Prometheus' messages these tests need, written down apart from the gateway's own.
-mod pb {
+pub(crate) mod pb {
     #[derive(Clone, PartialEq, prost::Message)]
     pub(crate) struct Pair {
         #[prost(string, tag = "1")]
@@ -104,12 +104,12 @@ mod pb {
     }
 }
 
-fn query(name: &str, value: &str, kind: i32) -> pb::Query {
+pub(crate) fn query(name: &str, value: &str, kind: i32) -> pb::Query {
     let matchers = vec![pb::Matcher { kind, name: name.into(), value: value.into() }];
     pb::Query { start: START + STEP, end: START + 3 * STEP, matchers }
 }
 
-async fn read(served: &Served, queries: Vec<pb::Query>, accepted: Vec<i32>) -> Answer {
+pub(crate) async fn read(served: &Served, queries: Vec<pb::Query>, accepted: Vec<i32>) -> Answer {
     let bytes = pb::Request { queries, accepted }.encode_to_vec();
     let body = snap::raw::Encoder::new().compress_vec(&bytes).unwrap();
     post(served.api, "/api/v1/read", "application/x-protobuf", &body).await
