@@ -40,7 +40,7 @@ openssl x509 -req -in "$work/tls.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -
 serve() {
   local n=$1
   shift
-  "$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port "1930$n" \
+  "$gateway" serve --storage.prefix "$work/${bucket:-parquet}" --http.address 127.0.0.1 --http.prometheus.port "1930$n" \
     --http.thanos.port "1931$n" --http.internal.port "1932$n" --query.external-label cluster=eu \
     --query.external-label "replica=$n" "$@" >"$work/gateway$n.log" &
   servers+=($!)
@@ -48,15 +48,20 @@ serve() {
 }
 ready() { curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused --retry-all-errors "$1" >/dev/null; }
 
-# query <name> <flag>...: a Thanos Query, asked the questions; compared with the first gateway.
-query() {
-  local name=$1 process
-  shift
+# start_thanos <flag>...: a Thanos Query; sets $process.
+start_thanos() {
   "$thanos" query --http-address 127.0.0.1:19330 --grpc-address 127.0.0.1:19331 --query.replica-label replica --log.level warn \
     "$@" >"$work/thanos.log" 2>&1 &
   process=$!
   servers+=("$process")
   ready http://127.0.0.1:19330/-/ready
+}
+
+# query <name> <flag>...: a Thanos Query, asked the questions; compared with the first gateway.
+query() {
+  local name=$1 process
+  shift
+  start_thanos "$@"
   python3 - "$name" http://127.0.0.1:19330 http://127.0.0.1:19301 <<'PYTHON' || failed=1
 import json, sys, time, urllib.error, urllib.parse, urllib.request
 name, thanos, gateway = sys.argv[1:]
@@ -167,17 +172,50 @@ serve 2
 at=127.0.0.1:19311
 call 'grpc.health.v1.Health grpc.reflection.v1.ServerReflection thanos.Query thanos.Store thanos.info.Info' "$at" list
 call 'rpc Series ( .thanos.SeriesRequest ) returns ( stream .thanos.SeriesResponse );' "$at" describe thanos.Store
-call '"status": "SERVING"' "$at" grpc.health.v1.Health/Check
 call '"name": "replica", "value": "1"' "$at" thanos.info.Info/Info
 call '"values": [ "edge" ]' -d '{"label": "job", "end": "9223372036854775807",
   "matchers": [{"type": "RE", "name": "job", "value": "ed.+"}]}' "$at" thanos.Store/LabelValues
 call 'results truncated due to limit' -d '{"max_time": "9223372036854775807", "limit": 1, "skip_chunks": true}' "$at" thanos.Store/Series
 call '"value": 2 ' -d '{"query": "1 + 1"}' "$at" thanos.Query/Query
 call 'Code: InvalidArgument Message: invalid parameter "query": 1:5: parse error' -d '{"query": "sum("}' "$at" thanos.Query/Query
+call '"status": "SERVING"' "$at" grpc.health.v1.Health/Check
 ((failed != 0)) || echo "PASS grpcurl calls what reflection tells of"
 both=(--endpoint 127.0.0.1:19311 --endpoint 127.0.0.1:19312)
 query "series" "${both[@]}"
 query "queries handed down" "${both[@]}" --query.mode distributed --query.promql-engine thanos --grpc-compression snappy
+kill "${servers[1]}" && wait "${servers[1]}" 2>/dev/null || true
+
+# A replica whose data are damaged says so, whatever it has sent by then, and Thanos tells whoever asks.
+cp -r "$work/parquet" "$work/damaged"
+for chunks in "$work"/damaged/*/0.chunks.parquet; do
+  dd if=/dev/zero of="$chunks" bs=4 seek=1 count=40000 conv=notrunc status=none
+done
+bucket=damaged serve 2
+start_thanos "${both[@]}" --query.partial-response
+python3 - http://127.0.0.1:19330 http://127.0.0.1:19301 <<'PYTHON' || failed=1
+import json, sys, time, urllib.error, urllib.parse, urllib.request
+thanos, gateway = sys.argv[1:]
+
+def get(base, path, **params):
+    try:
+        with urllib.request.urlopen(f"{base}/api/v1/{path}?{urllib.parse.urlencode(params)}", timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+while sum(map(len, get(thanos, "stores")["data"].values())) < 2:
+    time.sleep(0.2)
+end = get(gateway, "status/tsdb")["data"]["headStats"]["maxTime"] // 1000
+ask = {"query": 'count by (job) (last_over_time({job!=""}[1h]))', "time": end}
+whole = get(gateway, "query", **ask)
+told = get(thanos, "query", partial_response="true", **ask)
+refused = get(thanos, "query", partial_response="false", **ask)
+values = lambda answer: {one["metric"]["job"]: one["value"] for one in answer["data"]["result"]}
+assert values(told) == values(whole) and len(values(whole)) > 3, (told, whole)
+assert "0.chunks.parquet" in str(told.get("warnings")), told
+assert refused["status"] == "error" and "0.chunks.parquet" in refused["error"], refused
+print(f"PASS damage: {told['warnings'][0][:120]}")
+PYTHON
 kill "${servers[@]}" 2>/dev/null || true
 wait
 servers=()

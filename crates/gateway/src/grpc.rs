@@ -67,13 +67,25 @@ pub struct ServerTls {
 }
 
 impl Gateway {
-    /// Thanos' APIs.
-    async fn thanos_api(&self, ready: impl Future<Output = ()> + Send + 'static, late: Late) -> Routes {
+    /// Thanos' APIs, healthy from `ready` until `stop`.
+    async fn thanos_api(
+        &self,
+        ready: impl Future<Output = ()> + Send + 'static,
+        stop: impl Future<Output = ()> + Send + 'static,
+        late: Late,
+    ) -> Routes {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::NotServing).await;
         tokio::spawn(async move {
-            ready.await;
-            health.set_service_status("", ServingStatus::Serving).await;
+            let serving = async {
+                ready.await;
+                health.set_service_status("", ServingStatus::Serving).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = serving => {}
+                () = stop => health.set_service_status("", ServingStatus::NotServing).await,
+            }
         });
         let info = InfoServer::new(InfoService(self.clone())).max_decoding_message_size(MAX_REQUEST_BYTES);
         let store = StoreServer::new(StoreService(self.clone()))
@@ -108,7 +120,7 @@ impl Gateway {
         let catalog = Arc::clone(&self.0.catalog);
         let ready = async move {
             while !catalog.snapshot().is_ready() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let over = stop.clone();
@@ -117,7 +129,7 @@ impl Gateway {
             tokio::time::sleep(grace).await;
         };
         let late = late.boxed().shared();
-        let routes = self.thanos_api(ready, late.clone()).await;
+        let routes = self.thanos_api(ready, stop.clone(), late.clone()).await;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop);
         let too_late = async {

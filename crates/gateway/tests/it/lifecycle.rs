@@ -123,6 +123,21 @@ async fn a_grpc_query_under_way_may_end_or_is_broken_off_in_time() {
     }
 }
 
+/// Whoever watches the health of the gRPC port is told of its end before connections are closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_of_the_end() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let served = served(Duration::from_millis(200)).await;
+    let mut client = HealthClient::new(channel(&served).await);
+    let mut watched = client.watch(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
+    let (serving, not_serving) = (1, 2);
+    while watched.message().await.unwrap().unwrap().status != serving {}
+    let stopped = served.stop();
+    assert_eq!(watched.message().await.unwrap().unwrap().status, not_serving);
+    assert_eq!(watched.message().await.unwrap_err().code(), tonic::Code::Unavailable);
+    stopped.await.unwrap();
+}
+
 /// A client that goes away takes its query with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits() {
