@@ -49,6 +49,8 @@ type evaluation struct {
 	Series     []seriesOut `json:"series"`
 	Warnings   []string    `json:"warnings"`
 	Infos      []string    `json:"infos"`
+	Samples    int64       `json:"samples"` // those looked at, and of these at each step
+	Steps      []int64     `json:"steps"`
 }
 
 type seriesOut struct {
@@ -137,6 +139,7 @@ func engineOf(s engineSettings) *promql.Engine {
 		Timeout:                  time.Minute,
 		LookbackDelta:            time.Duration(s.Lookback) * time.Millisecond,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		EnablePerStepStats:       true,
 		EnableAtModifier:         true,
 		EnableNegativeOffset:     true,
 		EnableDelayedNameRemoval: s.DelayedNameRemoval,
@@ -155,10 +158,11 @@ func ask(engine *promql.Engine, reader storage.Queryable, r request) evaluation 
 	ctx := context.Background()
 	var query promql.Query
 	var err error
+	options := promql.NewPrometheusQueryOpts(true, 0)
 	if r.Step > 0 {
-		query, err = engine.NewRangeQuery(ctx, reader, nil, r.Query, time.UnixMilli(r.Start), time.UnixMilli(r.End), time.Duration(r.Step)*time.Millisecond)
+		query, err = engine.NewRangeQuery(ctx, reader, options, r.Query, time.UnixMilli(r.Start), time.UnixMilli(r.End), time.Duration(r.Step)*time.Millisecond)
 	} else {
-		query, err = engine.NewInstantQuery(ctx, reader, nil, r.Query, time.UnixMilli(r.Start))
+		query, err = engine.NewInstantQuery(ctx, reader, options, r.Query, time.UnixMilli(r.Start))
 	}
 	if err != nil {
 		return evaluation{ErrorClass: "parse", Error: err.Error()}
@@ -172,6 +176,8 @@ func ask(engine *promql.Engine, reader storage.Queryable, r request) evaluation 
 		return a
 	}
 	a.Type = string(result.Value.Type())
+	samples := query.Stats().Samples
+	a.Samples, a.Steps = samples.TotalSamples, samples.TotalSamplesPerStep
 	switch value := result.Value.(type) {
 	case promql.Scalar:
 		a.Series = []seriesOut{{Floats: [][2]uint64{{uint64(value.T), math.Float64bits(value.V)}}}}

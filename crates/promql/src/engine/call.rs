@@ -170,6 +170,7 @@ fn variance(histogram: &FloatHistogram) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::grid::Counted;
 
     #[test]
     fn extremes_are_those_of_go() {
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn absent_values_stay_absent() {
         let column = Column::of_floats(vec![absent(), -1.5, f64::NAN]);
-        let grid = Grid { start: 0, step: 1000, count: 3 };
+        let grid = Grid { start: 0, step: 1000, count: 3, counted: Counted::Each };
         for function in [F::Abs, F::Sgn, F::Exp, F::Clamp, F::Round, F::Hour, F::Timestamp] {
             let params = [Scalars::Constant(0.0), Scalars::Constant(1.0)];
             let result = map(function, column.clone(), &params, grid);

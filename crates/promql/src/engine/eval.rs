@@ -20,7 +20,7 @@ use super::{
     annotations::Annotations,
     column::Series,
     explain::{Explain, NodeStats},
-    grid::Grid,
+    grid::{Counted, Grid},
     labels,
     limits::{Budget, Reserved},
     merge::{has_same_labels, merge},
@@ -172,14 +172,38 @@ impl<'q> Run<'q> {
         Ok(())
     }
 
-    pub(super) fn take_notes(&mut self, notes: Annotations, stats: QueryStats) {
+    pub(super) fn take_notes(&mut self, notes: Annotations, stats: QueryStats, counted: Counted) {
         self.annotations.merge(notes);
-        self.stats.samples += stats.samples;
         self.stats.samples_read += stats.samples_read;
         self.stats.series_read += stats.series_read;
-        for (sum, more) in self.stats.samples_per_step.iter_mut().zip(stats.samples_per_step) {
-            *sum += more;
+        if counted == Counted::Each {
+            self.stats.samples += stats.samples;
+            for (sum, more) in self.stats.samples_per_step.iter_mut().zip(stats.samples_per_step) {
+                *sum += more;
+            }
+        } else {
+            self.count(stats.samples, counted);
         }
+    }
+
+    /// Counts samples that are not told apart by steps.
+    pub(super) fn count(&mut self, samples: u64, counted: Counted) {
+        let steps = match counted {
+            Counted::Each | Counted::First => 1,
+            Counted::Every => self.plan.grid.count,
+            Counted::Nowhere => 0,
+        };
+        self.stats.samples += samples * steps as u64;
+        self.stats.samples_per_step.iter_mut().take(steps).for_each(|sum| *sum += samples);
+    }
+
+    /// What was counted, to [go back](Self::recount) to if it turns out that something is to be evaluated again.
+    pub(super) fn counts(&self) -> (u64, Vec<u64>) {
+        (self.stats.samples, self.stats.samples_per_step.clone())
+    }
+
+    pub(super) fn recount(&mut self, (samples, per_step): (u64, Vec<u64>)) {
+        (self.stats.samples, self.stats.samples_per_step) = (samples, per_step);
     }
 
     /// A vector at each step.
@@ -199,11 +223,13 @@ impl<'q> Run<'q> {
 
     /// Collects what can be streamed; where series become the same, node by node.
     pub(super) async fn collected(&mut self, node: &Node, grid: Grid) -> Result<Matrix> {
+        let before = self.counts();
         let (work, source) = self.chain(node, grid).await?;
-        match self.gathered(work, source, true).await? {
-            Some(matrix) => Ok(matrix),
-            None => self.one_by_one(node, grid).await,
+        if let Some(matrix) = self.gathered(work, source, true).await? {
+            return Ok(matrix);
         }
+        self.recount(before);
+        self.one_by_one(node, grid).await
     }
 
     /// Evaluates a chain of operations node by node, and makes one of series that become the same.
@@ -271,6 +297,7 @@ impl<'q> Run<'q> {
             }
             source => source,
         };
+        let counted = work.counted();
         let work = Arc::new(work);
         let per_task = work.series_per_task();
         let threads = self.shared.threads.current_num_threads();
@@ -297,7 +324,7 @@ impl<'q> Run<'q> {
             if finds_collisions && more.into_iter().any(|hash| !renamed.insert(hash)) {
                 return Ok(Streamed::Collided);
             }
-            self.take_notes(notes, stats);
+            self.take_notes(notes, stats, counted);
             sink(series, reserved)?;
         }
         self.close(source);

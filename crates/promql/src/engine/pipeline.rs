@@ -18,7 +18,7 @@ use super::{
     binary::ScalarTask,
     call,
     column::{Column, Point, Series, absent, is_present},
-    grid::Grid,
+    grid::{Counted, Grid},
     labels,
     limits::{Budget, Reserved},
     plan::Select,
@@ -151,6 +151,21 @@ impl Work {
         self.leaf.is_none() && self.ops.is_empty()
     }
 
+    /// To which steps the samples count that are looked at.
+    pub(crate) fn counted(&self) -> Counted {
+        let windows = self.ops.iter().find_map(|op| match op {
+            Op::Range { task, .. } => Some(task.grid.counted),
+            _ => None,
+        });
+        match &self.leaf {
+            Some(Leaf::Instant { grid, .. } | Leaf::SampleTime { grid, .. } | Leaf::Smoothed { grid, .. }) => {
+                grid.counted
+            }
+            Some(Leaf::Range(task)) => task.grid.counted,
+            None => windows.unwrap_or(Counted::Nowhere),
+        }
+    }
+
     pub(crate) fn wants_starts(&self) -> bool {
         match &self.leaf {
             Some(Leaf::Range(task)) => task.wants_starts(),
@@ -244,7 +259,7 @@ impl Work {
             }
             Leaf::Smoothed { select, grid, lookback_ms, span } => {
                 let name = labels::metric_name(&series.labels);
-                let column = smoothed(name, samples, select, *grid, *lookback_ms, *span, &mut done.notes, stats);
+                let column = smoothed(name, samples, select, *grid, *lookback_ms, *span, &mut done.notes);
                 (column, false)
             }
             Leaf::Range(task) => {
@@ -400,7 +415,6 @@ fn sample_time(
     column
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a selector is, and where results go")]
 fn smoothed(
     name: &str,
     samples: Samples<'_>,
@@ -409,7 +423,6 @@ fn smoothed(
     lookback_ms: i64,
     span: Span,
     notes: &mut Annotations,
-    stats: &mut QueryStats,
 ) -> Column {
     use prometheus_model::CounterResetHint::{Gauge, Unknown};
     let mut column = Column::absent(grid.count);
@@ -464,9 +477,6 @@ fn smoothed(
             }
             .map(Point::Histogram)
         };
-        if point.is_some() {
-            count_at(stats, step, 1);
-        }
         column.set(step, point);
     }
     column

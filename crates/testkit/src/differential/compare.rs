@@ -8,7 +8,7 @@ use super::known;
 /// What must be the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strictness {
-    /// Everything: values to 1e-9, messages of errors, warnings and infos.
+    /// Everything: values to 1e-9, messages of errors, warnings, infos, and samples that were looked at.
     All,
     /// Values to 1e-9, and whether there is an error: another version words messages otherwise.
     Values,
@@ -46,6 +46,13 @@ pub fn differences(query: &str, ours: &Evaluation, theirs: &Evaluation, strictne
                 return Some(format!("{kind}: {a:?} and {b:?}"));
             }
         }
+    }
+    let same_samples = ours.samples == theirs.samples && ours.steps == theirs.steps;
+    if all && !same_samples && !known::is_left_unread(query, ours, theirs) {
+        return Some(format!(
+            "samples looked at: {} {:?} and {} {:?}",
+            ours.samples, ours.steps, theirs.samples, theirs.steps
+        ));
     }
     let (mut left, mut right) = (by_labels(&ours.series), by_labels(&theirs.series));
     if ours.series.len() != theirs.series.len() || left.keys().ne(right.keys()) {

@@ -25,6 +25,11 @@ pub struct Evaluation {
     /// In any order.
     #[serde(deserialize_with = "null_is_empty")]
     pub infos: Vec<String>,
+    /// Samples that were looked at.
+    pub samples: u64,
+    /// Of these, those of each step.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub steps: Vec<u64>,
 }
 
 /// A series of an answer.
@@ -103,6 +108,8 @@ impl Evaluation {
             r#type: answer.value.value_type().to_string(),
             warnings: answer.annotations.warnings(&request.query),
             infos: answer.annotations.infos(&request.query),
+            samples: answer.stats.samples,
+            steps: answer.stats.samples_per_step,
             ..Self::default()
         };
         match answer.value {

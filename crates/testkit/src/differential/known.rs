@@ -27,6 +27,11 @@ fn is_offset_forgotten(query: &str) -> bool {
     query.contains("timestamp(") && query.contains(" @ ") && query.contains(" offset ")
 }
 
+/// Whether we read less: Prometheus looks at samples for start timestamps also where these are not enabled.
+pub(super) fn is_left_unread(query: &str, ours: &Evaluation, theirs: &Evaluation) -> bool {
+    query.contains("start_timestamp(") && ours.samples < theirs.samples
+}
+
 /// Whether an error depends on what is looked at first: Prometheus goes step by step, and evaluates what stands before a
 /// modifier that cannot be.
 pub(super) fn is_of_data(error: &str) -> bool {

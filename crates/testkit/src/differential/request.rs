@@ -67,7 +67,7 @@ impl Request {
     /// For our engine.
     #[must_use]
     pub fn query_request(&self) -> QueryRequest {
-        QueryRequest { times: self.times, ..QueryRequest::instant(&self.query, 0) }
+        QueryRequest { times: self.times, per_step_stats: true, ..QueryRequest::instant(&self.query, 0) }
     }
 
     /// For the interop program: one line of its input.

@@ -163,7 +163,7 @@ impl Run<'_> {
             let (work, budget) = (Arc::clone(&work), Arc::clone(&self.budget));
             let Done { series, notes, stats, reserved, .. } =
                 self.compute(move |interrupt| work.run(&batch, &budget, interrupt)).await?;
-            self.take_notes(notes, stats);
+            self.take_notes(notes, stats, grid.counted);
             held.absorb(reserved);
             found.extend(series.into_iter().map(|series| (series.labels, series.column.floats)));
         }

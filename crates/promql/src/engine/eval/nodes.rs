@@ -15,7 +15,7 @@ use crate::{
         call,
         column::{Column, Series, absent},
         date,
-        grid::Grid,
+        grid::{Counted, Grid},
         histogram::{Histograms, Question, merged},
         labels,
         limits::Reserved,
@@ -86,6 +86,7 @@ impl Run<'_> {
         new: impl Fn() -> Result<S>,
         mut push: impl FnMut(&mut S, Series) -> Result<()> + Send,
     ) -> Result<S> {
+        let before = self.counts();
         let mut state = new()?;
         let streamed = self
             .stream(child, grid, &mut |series, reserved| {
@@ -98,6 +99,7 @@ impl Run<'_> {
             return Ok(state);
         }
         drop(state);
+        self.recount(before);
         let mut state = new()?;
         let Matrix { series, reserved } = self.vector(child, grid).await?;
         for series in series {
@@ -250,7 +252,8 @@ impl Run<'_> {
         if start <= after {
             start = start.saturating_add(*step_ms);
         }
-        Grid::new("a sub-query", start, end, *step_ms, self.shared.options.max_steps)
+        let inner = Grid::new("a sub-query", start, end, *step_ms, self.shared.options.max_steps)?;
+        Ok(Grid { counted: Counted::Nowhere, ..inner })
     }
 
     /// A vector at each step, however it is made.
@@ -483,7 +486,7 @@ impl Run<'_> {
         let (root, grid) = (&self.plan.root, self.plan.grid);
         match &root.kind {
             Kind::Range(input @ RangeInput::Subquery { child, .. }) => {
-                let inner = self.subquery_grid(input, grid)?;
+                let inner = Grid { counted: Counted::First, ..self.subquery_grid(input, grid)? };
                 let all = self.vector(child, inner).await?;
                 self.answered(all, inner, false).await
             }
@@ -547,7 +550,7 @@ impl Run<'_> {
                     continue;
                 }
                 reserved.grow("results", count, POINT_BYTES * count + labels::bytes(&series.labels))?;
-                self.stats.samples += count;
+                self.count(count, Counted::First);
                 self.stats.samples_read += count;
                 self.stats.series_read += 1;
                 matrix.push(RangeSeries { labels: series.labels, floats, histograms });
