@@ -70,8 +70,12 @@ async fn observe(State(gateway): State<Gateway>, request: Request, next: Next) -
     let origin = request.headers().get(header::ORIGIN).cloned();
     let path = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
     let path = path.strip_prefix("/api/v1").unwrap_or(path).to_owned();
-    let mut response =
-        if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if method == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let headers = if gateway.0.spans.0.is_some() { request.headers().clone() } else { HeaderMap::new() };
+        gateway.0.spans.request(&method, &path, &headers, Response::status, next.run(request)).await
+    };
     allow_origin(&gateway.0.options.cors_origin, origin.as_ref(), response.headers_mut());
     gateway.0.metrics.http_request(response.status(), &method, &path, started.elapsed());
     response

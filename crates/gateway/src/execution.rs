@@ -3,6 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use opentelemetry::{Context, trace::FutureExt};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, oneshot},
@@ -51,8 +52,10 @@ impl Gate {
         // Dropped with this future, which is what happens when the client goes.
         let (waiting, mut gone) = oneshot::channel::<()>();
         let runtime = Handle::current();
+        let context = Context::current();
         let work = tokio::task::spawn_blocking(move || {
             let result = runtime.block_on(async {
+                let make = || make().with_context(context);
                 tokio::select! {
                     biased;
                     _ = &mut gone => Err(ApiError::canceled()),

@@ -8,6 +8,7 @@ use promparquet_catalog::Catalog;
 
 use crate::{
     execution::Gate, metrics::Metrics, observer::Observer, options::GatewayOptions, request_body::RequestBodies,
+    spans::Spans,
 };
 
 /// Answers queries over the shards of a catalog. Cheap to clone.
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) options: GatewayOptions,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: Spans,
     /// Of Prometheus' API and of Thanos'.
     pub(crate) http_gate: Gate,
     pub(crate) grpc_gate: Gate,
@@ -35,11 +37,13 @@ impl Gateway {
     pub fn new(catalog: Arc<Catalog>, engine: Engine, options: GatewayOptions) -> Self {
         let gate = || Gate::new(options.max_concurrent);
         let metrics = Arc::new(Metrics::new(options.cache.clone()));
-        catalog.observe(Arc::new(Observer(Arc::clone(&metrics))));
+        let spans = Spans(options.tracer.clone());
+        catalog.observe(Arc::new(Observer { metrics: Arc::clone(&metrics), spans: spans.clone() }));
         Self(Arc::new(Shared {
             catalog,
             engine,
             metrics,
+            spans,
             http_gate: gate(),
             grpc_gate: gate(),
             text_gate: Gate::new(4),

@@ -22,6 +22,7 @@ mod options;
 mod prompb;
 mod request_body;
 mod server;
+mod spans;
 mod ui;
 mod web_config;
 

@@ -1,18 +1,26 @@
-//! Follows what is asked of shards: counts it.
+//! Follows what is asked of shards: counts it, and traces it.
 
 use std::{sync::Arc, time::Instant};
 
 use promparquet_query::{Observation, Observe, Operation};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, spans::Spans};
 
-/// Counts questions to shards.
+/// Counts and traces questions to shards.
 #[derive(Debug)]
-pub(crate) struct Observer(pub(crate) Arc<Metrics>);
+pub(crate) struct Observer {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: Spans,
+}
 
 impl Observe for Observer {
     fn begin(&self, operation: Operation) -> Observation {
-        let (metrics, started) = (Arc::clone(&self.0), Instant::now());
-        Box::new(move |explain| metrics.operation(operation, explain, started.elapsed()))
+        let (metrics, started, span) = (Arc::clone(&self.metrics), Instant::now(), self.spans.shard(operation));
+        Box::new(move |explain| {
+            metrics.operation(operation, explain, started.elapsed());
+            if let Some(span) = span {
+                span(explain);
+            }
+        })
     }
 }

@@ -25,6 +25,8 @@ pub struct GatewayOptions {
     pub cors_origin: CorsOrigin,
     /// What the gateway was started with, for people: nothing secret.
     pub flags: BTreeMap<String, String>,
+    /// Takes spans of requests; they are part of the traces that requests name, by the global propagator.
+    pub tracer: Option<std::sync::Arc<opentelemetry::global::BoxedTracer>>,
     /// The cache of the bucket, whose statistics are metrics.
     pub cache: Option<promparquet_objstore::Cache>,
     /// Labels that all series have by configuration, if they have.
@@ -54,6 +56,7 @@ impl Default for GatewayOptions {
             slow_query: Some(Duration::from_secs(10)),
             cors_origin: CorsOrigin::Any,
             flags: BTreeMap::new(),
+            tracer: None,
             cache: None,
             external_labels_overridden: false,
         }

@@ -57,6 +57,8 @@ pub(crate) enum Error {
     Cors { regex: String, source: prometheus_re2::Error },
     #[snafu(display("{path}"))]
     TlsFile { path: String, source: std::io::Error },
+    #[snafu(display("tracing: {message}"))]
+    Tracing { message: String },
     #[snafu(display("cannot start the engine"))]
     Engine { source: prometheus_promql::Error },
     #[snafu(transparent)]

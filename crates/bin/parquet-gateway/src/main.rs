@@ -19,6 +19,7 @@ mod quickstart;
 mod select;
 mod serve;
 mod shards;
+mod trace_export;
 
 use std::process::ExitCode;
 

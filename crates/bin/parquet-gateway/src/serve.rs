@@ -27,6 +27,7 @@ use crate::{
     error::{CorsSnafu, EngineSnafu, Error, LabelsSnafu, ReadConfigSnafu, TlsFileSnafu},
     logging::{self, Level},
     number::{bytes, bytes_or_zero, count, duration},
+    trace_export::{TraceExport, TracingArgs},
 };
 
 const HELP: &str = "\
@@ -58,6 +59,8 @@ pub(crate) struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     ports: PortArgs,
+    #[command(flatten)]
+    tracing: TracingArgs,
     #[command(flatten)]
     without_effect: WithoutEffect,
 
@@ -238,12 +241,13 @@ pub(crate) struct Started {
     pub(crate) server: Server,
     pub(crate) gateway: Gateway,
     pub(crate) bucket: Bucket,
+    pub(crate) traces: Option<TraceExport>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     logging::start(args.level);
     let stop = console::stop_signal();
-    let Started { server, bucket, .. } = start(&args).await?;
+    let Started { server, bucket, traces, .. } = start(&args).await?;
     tracing::info!(
         bucket = %bucket,
         prometheus = %server.prometheus_address(),
@@ -252,6 +256,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         "serving"
     );
     server.run(stop).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     Ok(())
 }
 
@@ -294,6 +301,8 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
         ".*" => CorsOrigin::Any,
         regex => CorsOrigin::Matching(Regex::new(regex).context(CorsSnafu { regex })?),
     };
+    let traces = TraceExport::start(&args.tracing)?;
+    options.tracer = traces.as_ref().map(|traces| Arc::clone(&traces.tracer));
     options.cache = cache;
     options.flags = shown_flags();
     let gateway = Gateway::new(catalog, engine, options);
@@ -307,7 +316,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.web = ports.web_config.as_ref().map(WebConfig::from_file).transpose()?;
     options.max_connections = connections(rlimit::increase_nofile_limit(u64::MAX).ok());
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
-    Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket })
+    Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket, traces })
 }
 
 impl Args {

@@ -212,6 +212,10 @@ fn mistakes_are_explained() {
         (vec!["--storage.prefix", "x", "--query.external-label", "nonsense"], "name=value"),
         (vec!["--storage.prefix", "x", "--web.cors.origin", "("], "--web.cors.origin"),
         (vec!["--storage.prefix", "x", "--query.timeout", "soon"], "--query.timeout"),
+        (vec!["--storage.prefix", "x", "--web.config.file", "no.yml"], "no.yml"),
+        (vec!["--storage.prefix", "x", "--tracing.exporter.type", "JAEGER"], "--tracing.jaeger.endpoint"),
+        (vec!["--storage.prefix", "x", "--tracing.exporter.type", "ZIPKIN"], "JAEGER or STDOUT"),
+        (vec!["--storage.prefix", "x", "--tracing.sampling.param", "2"], "--tracing.sampling.param"),
         (vec!["--storage.prefix", "x", "--logger.level", "LOUD"], "--logger.level"),
         (
             vec!["--storage.prefix", "x", "--grpc-server-tls-cert", "no.pem", "--grpc-server-tls-key", "no.key"],

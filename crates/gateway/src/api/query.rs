@@ -3,6 +3,7 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use axum::{extract::State, http::HeaderMap, response::Response};
+use opentelemetry::KeyValue;
 use prometheus_model::TimestampMs;
 use prometheus_promql::{Answer, QueryRequest, QueryStats, QueryTimes, QueryValue, quote};
 
@@ -115,6 +116,7 @@ impl Shared {
         let query = request.query.clone();
         let times = request.times;
         let shared = Arc::clone(self);
+        self.spans.describe(|| describe(&request, timeout));
         let result = self
             .http_gate
             .run(timeout, move || async move {
@@ -158,6 +160,24 @@ impl Shared {
             Err(error) => tracing::warn!(query = shown, times, seconds, error = error.message, "slow query"),
         }
     }
+}
+
+/// What spans say of a query.
+fn describe(request: &QueryRequest, timeout: Duration) -> Vec<KeyValue> {
+    const MOST: usize = 2000;
+    let mut all = vec![
+        KeyValue::new("query.expr", request.query.chars().take(MOST).collect::<String>()),
+        KeyValue::new("query.timeout", timeout.as_secs_f64()),
+    ];
+    match request.times {
+        QueryTimes::Instant(time) => all.push(KeyValue::new("query.time", time)),
+        QueryTimes::Range { start, end, step_ms } => {
+            all.extend(
+                [("query.start", start), ("query.end", end), ("query.step", step_ms)].map(|(k, v)| KeyValue::new(k, v)),
+            );
+        }
+    }
+    all
 }
 
 /// Keeps the first so many series; says whether there were more.

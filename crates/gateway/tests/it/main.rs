@@ -19,5 +19,6 @@ mod prompb;
 mod promqltest;
 mod remote_read;
 mod served;
+mod spans;
 mod ui;
 mod web_config;
