@@ -10,6 +10,7 @@
 mod cells;
 mod checksums;
 mod chunks;
+mod http_request;
 mod index;
 mod meta;
 mod objstore_yaml;
@@ -39,6 +40,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("cells", cells::run),
     ("chunks", chunks::run),
+    ("http_request", http_request::run),
     ("index", index::run),
     ("meta", meta::run),
     ("objstore_yaml", objstore_yaml::run),

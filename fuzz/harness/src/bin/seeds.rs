@@ -20,6 +20,7 @@ fn main() -> Result<()> {
     corpus.yaml(&root.join("testdata/objstore-config"))?;
     corpus.written()?;
     corpus.promql()?;
+    corpus.requests()?;
     for file in [files_below(&root.join("fuzz/seeds"))?, files_below(&shared.join("fixtures"))?].concat() {
         corpus.fixture(&file)?;
     }
@@ -37,6 +38,33 @@ impl Corpus {
             fs::write(directory.join(name), seed)?;
         }
         Ok(())
+    }
+
+    /// Parameters of each endpoint, and a remote read of everything.
+    fn requests(&self) -> Result<()> {
+        let parameters = [
+            "query=sum(rate(up[5m]))&timeout=1s&stats=all&explain=1&limit=3&lookback_delta=1m",
+            "query=up&start=2025-01-01T00:00:00Z&end=1735690000.5&step=1m",
+            "match[]=up&match[]=%7Ba=~%22b.*%22%7D&limit=1",
+        ];
+        for (n, parameters) in parameters.iter().enumerate() {
+            for endpoint in (0..16_u8).filter(|endpoint| *endpoint != 5) {
+                for how in [0, 16, 128, 176] {
+                    self.add(
+                        "http_request",
+                        &format!("{n}-{endpoint}-{how}"),
+                        &[&[endpoint | how], parameters.as_bytes()],
+                    )?;
+                }
+            }
+        }
+        // Queries {1: start, 2: end, 3: [matcher {1: kind, 2: name, 3: value}]}, and the response types that are accepted.
+        let matcher = b"\x08\x02\x12\x08__name__\x1a\x02.+";
+        let query =
+            [b"\x08\x00\x10\xff\xff\xff\xff\xff\x7f\x1a", &[u8::try_from(matcher.len())?][..], matcher].concat();
+        let request = [b"\x0a", &[u8::try_from(query.len())?][..], &query].concat();
+        self.add("http_request", "read-samples", &[&[5 | 32], &request])?;
+        self.add("http_request", "read-chunks", &[&[5 | 32], &request, b"\x10\x01"])
     }
 
     /// The golden chunks: lines `chunk [<name>] <encoding byte> <data in hexadecimal>`.
