@@ -1,6 +1,7 @@
 //! Prometheus' HTTP API, version 1.
 
 mod blocks;
+mod cardinality;
 pub(crate) mod error;
 mod expression;
 mod label_name;
@@ -48,7 +49,7 @@ impl Gateway {
             .route("/status/buildinfo", get(status::build_info))
             .route("/status/runtimeinfo", get(status::runtime_info))
             .route("/status/flags", get(status::flags))
-            .route("/status/tsdb", get(status::tsdb))
+            .route("/status/tsdb", get(cardinality::tsdb))
             .route("/status/blocks", get(blocks::blocks))
             .route("/read", post(remote_read::read))
             .fallback(any(unknown));

@@ -11,14 +11,15 @@ use axum::{
 };
 use promparquet_catalog::{SetInfo, SetState};
 
-use crate::{api::error::chain, gateway::Gateway};
+use crate::{api::error::chain, gateway::Gateway, profile};
 
 impl Gateway {
-    /// `/metrics`, `/-/healthy`, `/-/ready`, and a page about the bucket's shard sets at `/`.
+    /// `/metrics`, `/-/healthy`, `/-/ready`, `/debug/pprof/profile`, and a page about the bucket's shard sets at `/`.
     pub fn internal_api(&self) -> Router {
         Router::new()
             .route("/", get(state))
             .route("/metrics", get(metrics))
+            .route("/debug/pprof/profile", get(profile::cpu))
             .with_state(self.clone())
             .merge(self.health_api())
     }

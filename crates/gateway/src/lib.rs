@@ -19,6 +19,7 @@ pub mod json;
 mod metrics;
 mod observer;
 mod options;
+mod profile;
 mod prompb;
 mod request_body;
 mod server;

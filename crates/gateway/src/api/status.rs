@@ -96,33 +96,3 @@ pub(crate) async fn runtime_info(State(gateway): State<Gateway>, headers: Header
 pub(crate) async fn flags(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
     value(&headers, json!(gateway.0.options.flags))
 }
-
-/// Sizes come from footers; counts by label would need reading, and are left empty.
-pub(crate) async fn tsdb(
-    State(gateway): State<Gateway>,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    const MOST: i64 = 10_000;
-    match params.get("limit") {
-        "" => {}
-        text => match text.parse::<i64>() {
-            Ok(limit) if limit > MOST => {
-                return Err(ApiError::bad_data(format!("limit must not exceed {MOST}")));
-            }
-            Ok(1..) => {}
-            _ => return Err(ApiError::bad_data("limit must be a positive number")),
-        },
-    }
-    let snapshot = gateway.0.catalog.snapshot();
-    let (first, last) = snapshot.times().unwrap_or((0, 0));
-    let rows: u64 = snapshot.sets().map(|set| set.rows).sum();
-    Ok(value(
-        &headers,
-        json!({
-            "headStats": { "numSeries": rows, "numLabelPairs": 0, "chunkCount": 0, "minTime": first, "maxTime": last },
-            "seriesCountByMetricName": [], "labelValueCountByLabelName": [], "memoryInBytesByLabelName": [],
-            "seriesCountByLabelValuePair": [],
-        }),
-    ))
-}

@@ -167,6 +167,13 @@ async fn what_needs_no_series() {
     let tsdb = data("status/tsdb", &[]).await;
     assert_eq!(tsdb["headStats"]["numSeries"], 6);
     assert_eq!(tsdb["headStats"]["minTime"], START);
+    assert_eq!(tsdb["headStats"]["numLabelPairs"], 12);
+    assert_eq!(tsdb["seriesCountByMetricName"][0], json!({"name": "requests_total", "value": 3}));
+    assert_eq!(tsdb["labelValueCountByLabelName"][0], json!({"name": "__name__", "value": 4}));
+    assert_eq!(tsdb["memoryInBytesByLabelName"][1], json!({"name": "room", "value": 15}));
+    assert_eq!(tsdb["seriesCountByLabelValuePair"][1], json!({"name": "job=api", "value": 3}));
+    let tsdb = data("status/tsdb", &[("limit", "2")]).await;
+    assert_eq!(tsdb["seriesCountByLabelValuePair"].as_array().unwrap().len(), 2);
     assert!(data("status/runtimeinfo", &[]).await["startTime"].as_str().unwrap().starts_with("20"));
 
     let page = get(served.internal, "/", &[]).await;
@@ -214,4 +221,31 @@ async fn headers() {
     assert_eq!((options.status, options.header("access-control-allow-methods")), (204, Some("GET, POST, OPTIONS")));
     let head = raw(served.api, b"HEAD /-/healthy HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles() {
+    let served = Served::known().await;
+    let path = "/debug/pprof/profile";
+    for seconds in ["0", "-1", "301", "x", "99999999999999999999"] {
+        assert_eq!(get(served.internal, path, &[("seconds", seconds)]).await.status, 400);
+    }
+    let busy = std::thread::spawn(|| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let mut sum = 0_u64;
+        while std::time::Instant::now() < end {
+            sum = (0..1000).fold(sum, |sum, i| std::hint::black_box(sum.wrapping_add(i)));
+        }
+        sum
+    });
+    let (answer, other) = tokio::join!(get(served.internal, path, &[("seconds", "1")]), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        get(served.internal, path, &[("seconds", "1")]).await
+    });
+    assert_eq!((answer.status, other.status), (200, 503));
+    let mut profile = Vec::new();
+    flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut profile).unwrap();
+    // The table of strings has the units.
+    assert!(profile.windows(11).any(|text| text == b"nanoseconds"), "{} bytes", profile.len());
+    busy.join().unwrap();
 }
