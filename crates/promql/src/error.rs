@@ -78,6 +78,9 @@ pub(crate) enum Repr {
     TimedOut { timeout: Duration },
     #[snafu(display("expanding series: {error}"))]
     Store { error: prometheus_queryable::Error },
+    /// Never seen: the query is evaluated again.
+    #[snafu(display("the query needs all labels of its series"))]
+    NeedsAllLabels,
     #[snafu(display("{message}: a defect of the engine"))]
     Defect { message: String },
 }
@@ -109,7 +112,7 @@ impl Error {
             Repr::Execution { .. } => ErrorKind::Execution,
             Repr::TimedOut { .. } => ErrorKind::Timeout,
             Repr::Store { .. } => ErrorKind::Storage,
-            Repr::Defect { .. } => ErrorKind::Internal,
+            Repr::NeedsAllLabels | Repr::Defect { .. } => ErrorKind::Internal,
         }
     }
 
@@ -120,6 +123,10 @@ impl Error {
             Repr::Store { error } => Some(error),
             _ => None,
         }
+    }
+
+    pub(crate) fn needs_all_labels(&self) -> bool {
+        matches!(*self.0, Repr::NeedsAllLabels)
     }
 
     #[cold]

@@ -82,10 +82,27 @@ pub(super) enum Streamed {
 /// Evaluates a query.
 pub(super) async fn run(shared: &Shared, queryable: &dyn Queryable, request: &QueryRequest) -> Result<Answer> {
     let begin = Instant::now();
-    let plan = Plan::of(&shared.options, &shared.parser, request)?;
-    let max_samples = request.max_samples.map_or(shared.options.max_samples, |n| n.min(shared.options.max_samples));
+    let mut plan = Plan::of(&shared.options, &shared.parser, request)?;
     let interrupt = Arc::new(Interrupt::new(request.timeout));
     let _cancel = CancelOnDrop(Arc::clone(&interrupt));
+    match evaluate(shared, queryable, request, &plan, &interrupt, begin).await {
+        Err(error) if error.needs_all_labels() => {
+            plan.fetches.iter_mut().for_each(|fetch| fetch.hints.projection = None);
+            evaluate(shared, queryable, request, &plan, &interrupt, begin).await
+        }
+        answer => answer,
+    }
+}
+
+async fn evaluate(
+    shared: &Shared,
+    queryable: &dyn Queryable,
+    request: &QueryRequest,
+    plan: &Plan,
+    interrupt: &Arc<Interrupt>,
+    begin: Instant,
+) -> Result<Answer> {
+    let max_samples = request.max_samples.map_or(shared.options.max_samples, |n| n.min(shared.options.max_samples));
     let querier = match plan.range {
         Some(range) => Some(queryable.querier(range).await?),
         None => None,
@@ -93,10 +110,10 @@ pub(super) async fn run(shared: &Shared, queryable: &dyn Queryable, request: &Qu
     let stats_steps = if request.per_step_stats { plan.grid.count } else { 0 };
     let mut run = Run {
         shared,
-        plan: &plan,
+        plan,
         querier,
         budget: Budget::new(Arc::clone(&shared.memory), max_samples, shared.options.max_memory),
-        interrupt,
+        interrupt: Arc::clone(interrupt),
         max_samples,
         annotations: Annotations::default(),
         stats: QueryStats {
@@ -111,7 +128,7 @@ pub(super) async fn run(shared: &Shared, queryable: &dyn Queryable, request: &Qu
     let (value, reserved) = run.value().await?;
     let (peak_samples, peak_bytes) = run.budget.peaks();
     let stats = QueryStats { peak_samples, peak_bytes, total: begin.elapsed(), ..run.stats };
-    let explain = Explain::of_run(&plan, &run.nodes);
+    let explain = Explain::of_run(plan, &run.nodes);
     Ok(Answer { value, annotations: run.annotations, stats, explain, _reserved: Arc::new(reserved) })
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::channel::oneshot;
-use prometheus_model::TimestampMs;
+use prometheus_model::{METRIC_NAME, TimestampMs};
 use prometheus_queryable as store;
 
 use super::{
@@ -187,7 +187,7 @@ impl Work {
             };
             let series = Series { labels: series.labels.clone(), drop_name: false, column };
             let mut is_renamed = false;
-            let series = if drops_name { self.renamed(series, None, &mut is_renamed, &mut done) } else { series };
+            let series = if drops_name { self.renamed(series, None, &mut is_renamed, &mut done)? } else { series };
             self.finish(series, is_renamed, &mut decoder, &mut done)?;
         }
         Ok(done)
@@ -277,8 +277,14 @@ impl Work {
         function: Option<FunctionId>,
         is_renamed: &mut bool,
         done: &mut Done,
-    ) -> Series {
+    ) -> Result<Series> {
         if !self.delays_names && !std::mem::replace(is_renamed, true) {
+            // Those of one metric that only differ in these become the same, which cannot be seen without their other labels.
+            if self.is_projected
+                && series.labels.iter().any(|(name, _)| name != METRIC_NAME && labels::is_metadata(name))
+            {
+                return Err(Repr::NeedsAllLabels.into());
+            }
             series.labels = match function {
                 Some(function) => call::result_labels(function, &series.labels),
                 None => labels::without_name(&series.labels),
@@ -288,7 +294,7 @@ impl Work {
             }
         }
         series.drop_name = true;
-        series
+        Ok(series)
     }
 
     fn apply(
@@ -315,7 +321,7 @@ impl Work {
             return Ok(None);
         }
         let series = Series { labels, drop_name, column };
-        Ok(Some(if drops_name { self.renamed(series, function, is_renamed, done) } else { series }))
+        Ok(Some(if drops_name { self.renamed(series, function, is_renamed, done)? } else { series }))
     }
 }
 

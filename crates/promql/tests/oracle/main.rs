@@ -252,3 +252,35 @@ proptest! {
         ENGINE.with(|engine| check(&data, &query, (start, start + step * steps, step), engine))?;
     }
 }
+
+/// Series of one metric that differ in their type only become the same when their names go, also where an aggregation asks the
+/// store for the labels only that it groups by.
+#[test]
+fn types_tell_series_apart_as_long_as_there_are_names() {
+    let sample = |i: i64| Sample {
+        timestamp: i * MINUTE,
+        start_timestamp: 0,
+        value: prometheus_model::Value::Float((i % 7) as f64),
+    };
+    let series = |kind: &str, job: &str| {
+        let pairs = [("__name__", "typed"), ("__type__", kind), ("job", job)];
+        (prometheus_model::Labels::from_pairs(pairs).unwrap(), (0..10).map(sample).collect::<Vec<_>>())
+    };
+    let store = MemoryQueryable::new([series("counter", "a"), series("gauge", "a"), series("gauge", "b")]).unwrap();
+    let engine = Engine::new(EngineOptions { threads: 2, ..EngineOptions::default() }).unwrap();
+    let ask = |query: &str| {
+        block_on(engine.query(&store, &QueryRequest::instant(query, 9 * MINUTE))).map(|answer| answer.value)
+    };
+    for query in ["sum by (job) (rate(typed[5m]))", "count without (job) (-typed)", "max(abs(typed))"] {
+        let error = ask(query).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Execution, "{query}");
+        assert_eq!(error.to_string(), "vector cannot contain metrics with the same labelset", "{query}");
+    }
+    for (query, expected) in
+        [("sum(typed)", 6.0), ("count(rate(typed{job='b'}[5m]))", 1.0), ("count(-typed{job='b'})", 1.0)]
+    {
+        let QueryValue::Vector(vector) = ask(query).unwrap() else { panic!("a vector") };
+        let [found] = &*vector else { panic!("{query}: {vector:?}") };
+        assert_eq!(found.value, prometheus_promql::PointValue::Float(expected), "{query}");
+    }
+}

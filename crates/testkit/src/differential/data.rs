@@ -96,6 +96,8 @@ impl Builder {
             self.add("with.dots", &target, &[("label with blanks", "ä\"\n")], Shape::Gauge)?;
             self.add("typed", &target, &[("__type__", "counter"), ("__unit__", "bytes")], Shape::Counter)?;
             self.add("typed", &[("job", "odd")], &[("__type__", "gauge")], Shape::Gauge)?;
+            // The same as another without its name.
+            self.add("typed", &target, &[("__type__", "gauge"), ("__unit__", "bytes")], Shape::Gauge)?;
             for code in ["200", "500"] {
                 self.add("started_total", &target, &[("code", code)], Shape::Started)?;
             }
