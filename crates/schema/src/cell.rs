@@ -58,61 +58,78 @@ pub fn put_header(encoding: u8, min_time: TimestampMs, max_time: TimestampMs, le
 /// assert_eq!(records, [Record { encoding: 1, min_time: 1_000, max_time: 2_000, data: b"abc" }]);
 /// # Ok::<(), promparquet_schema::Error>(())
 /// ```
-#[must_use]
-pub fn records(cell: &[u8]) -> Records<'_> {
-    Records { len: cell.len(), rest: cell }
+///
+/// The iterator ends after the first error.
+pub fn records(cell: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> + Clone {
+    Rest::of(WHAT, cell).records(|rest| {
+        let start = rest.offset();
+        let encoding = rest.number("an encoding")?;
+        let encoding = rest.encoding(start, encoding)?;
+        let min_time = rest.number("the first timestamp")?.cast_signed();
+        let max_time = rest.number("the last timestamp")?.cast_signed();
+        let at = rest.offset();
+        let length = rest.number("the length of a chunk")?;
+        Ok(Record { encoding, min_time, max_time, data: rest.data(at, length)? })
+    })
 }
 
-/// See [`records`]. Ends after the first error.
+/// What is left of a cell, of either layout.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub(crate) struct Rest<'a> {
+    /// What the cell is, as errors say it.
+    what: &'static str,
     len: usize,
-    rest: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
-impl<'a> Records<'a> {
+impl<'a> Rest<'a> {
+    pub(crate) const fn of(what: &'static str, cell: &'a [u8]) -> Self {
+        Self { what, len: cell.len(), bytes: cell }
+    }
+
+    /// Reads records until nothing is left or one cannot be read.
+    pub(crate) fn records(
+        mut self,
+        read: impl Fn(&mut Self) -> Result<Record<'a>, Error> + Clone,
+    ) -> impl Iterator<Item = Result<Record<'a>, Error>> + Clone {
+        std::iter::from_fn(move || {
+            if self.bytes.is_empty() {
+                return None;
+            }
+            let record = read(&mut self);
+            if record.is_err() {
+                self.bytes = &[];
+            }
+            Some(record)
+        })
+    }
+
+    pub(crate) const fn offset(&self) -> usize {
+        self.len.saturating_sub(self.bytes.len())
+    }
+
     fn number(&mut self, expected: &'static str) -> Result<u64, Error> {
-        let (value, rest) = uvarint(self.rest).ok_or_else(|| {
-            Error::corrupt(WHAT, self.offset(), expected, "the end of the cell or a malformed varint")
+        let (value, rest) = uvarint(self.bytes).ok_or_else(|| {
+            Error::corrupt(self.what, self.offset(), expected, "the end of the cell or a malformed varint")
         })?;
-        self.rest = rest;
+        self.bytes = rest;
         Ok(value)
     }
 
-    const fn offset(&self) -> usize {
-        self.len.saturating_sub(self.rest.len())
+    /// The encoding of the record that begins at `start`.
+    pub(crate) fn encoding(&self, start: usize, number: u64) -> Result<u8, Error> {
+        u8::try_from(number).map_err(|_| Error::corrupt(self.what, start, "an encoding below 256", number.to_string()))
     }
 
-    fn record(&mut self) -> Result<Record<'a>, Error> {
-        let start = self.offset();
-        let encoding = self.number("an encoding")?;
-        let encoding = u8::try_from(encoding)
-            .map_err(|_| Error::corrupt(WHAT, start, "an encoding below 256", encoding.to_string()))?;
-        let min_time = self.number("the first timestamp")?.cast_signed();
-        let max_time = self.number("the last timestamp")?.cast_signed();
-        let at = self.offset();
-        let length = self.number("the length of a chunk")?;
-        let (data, rest) =
-            usize::try_from(length).ok().and_then(|n| self.rest.split_at_checked(n)).ok_or_else(|| {
-                Error::corrupt(WHAT, at, format!("a chunk of at most {} bytes", self.rest.len()), length.to_string())
-            })?;
-        self.rest = rest;
-        Ok(Record { encoding, min_time, max_time, data })
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let record = self.record();
-        if record.is_err() {
-            self.rest = &[];
-        }
-        Some(record)
+    /// The chunk, of whose length the byte offset `at` tells.
+    pub(crate) fn data(&mut self, at: usize, length: u64) -> Result<&'a [u8], Error> {
+        let split = usize::try_from(length).ok().and_then(|n| self.bytes.split_at_checked(n));
+        let (data, rest) = split.ok_or_else(|| {
+            let expected = format!("a chunk of at most {} bytes", self.bytes.len());
+            Error::corrupt(self.what, at, expected, length.to_string())
+        })?;
+        self.bytes = rest;
+        Ok(data)
     }
 }
 

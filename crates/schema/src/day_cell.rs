@@ -16,7 +16,10 @@
 
 use prometheus_model::TimestampMs;
 
-use crate::{cell::Record, error::Error};
+use crate::{
+    cell::{Record, Rest},
+    error::Error,
+};
 
 const WHAT: &str = "chunk cell of a day";
 const HEADER_LEN: usize = 24;
@@ -48,52 +51,22 @@ pub fn put_header(encoding: u8, min_time: TimestampMs, max_time: TimestampMs, le
 /// assert_eq!(records, [Record { encoding: 1, min_time: -1_000, max_time: 2_000, data: b"abc" }]);
 /// # Ok::<(), promparquet_schema::Error>(())
 /// ```
-#[must_use]
-pub fn records(cell: &[u8]) -> Records<'_> {
-    Records { len: cell.len(), rest: cell }
-}
-
-/// See [`records`]. Ends after the first error.
-#[derive(Clone, Debug)]
-pub struct Records<'a> {
-    len: usize,
-    rest: &'a [u8],
-}
-
-impl<'a> Records<'a> {
-    fn record(&mut self) -> Result<Record<'a>, Error> {
-        let start = self.len.saturating_sub(self.rest.len());
+///
+/// The iterator ends after the first error.
+pub fn records(cell: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> + Clone {
+    Rest::of(WHAT, cell).records(|rest| {
+        let start = rest.offset();
         let cut = || Error::corrupt(WHAT, start, format!("a header of {HEADER_LEN} bytes"), "the end of the cell");
-        let (encoding, rest) = self.rest.split_first_chunk().ok_or_else(cut)?;
-        let (min_time, rest) = rest.split_first_chunk().ok_or_else(cut)?;
-        let (max_time, rest) = rest.split_first_chunk().ok_or_else(cut)?;
-        let (length, rest) = rest.split_first_chunk().ok_or_else(cut)?;
-        let encoding = u32::from_be_bytes(*encoding);
-        let encoding = u8::try_from(encoding)
-            .map_err(|_| Error::corrupt(WHAT, start, "an encoding below 256", encoding.to_string()))?;
-        let length = u32::from_be_bytes(*length);
-        let (data, rest) = usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)).ok_or_else(|| {
-            Error::corrupt(WHAT, start, format!("a chunk of at most {} bytes", rest.len()), length.to_string())
-        })?;
-        self.rest = rest;
+        let (encoding, after) = rest.bytes.split_first_chunk().ok_or_else(cut)?;
+        let (min_time, after) = after.split_first_chunk().ok_or_else(cut)?;
+        let (max_time, after) = after.split_first_chunk().ok_or_else(cut)?;
+        let (length, after) = after.split_first_chunk().ok_or_else(cut)?;
+        rest.bytes = after;
+        let encoding = rest.encoding(start, u32::from_be_bytes(*encoding).into())?;
         let time = |bytes: &[u8; 8]| unzigzag(u64::from_be_bytes(*bytes));
+        let data = rest.data(start, u32::from_be_bytes(*length).into())?;
         Ok(Record { encoding, min_time: time(min_time), max_time: time(max_time), data })
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let record = self.record();
-        if record.is_err() {
-            self.rest = &[];
-        }
-        Some(record)
-    }
+    })
 }
 
 #[cfg(test)]
