@@ -21,7 +21,6 @@ mod gcs;
 mod http;
 mod s3;
 pub(crate) mod text;
-pub(crate) mod yaml;
 
 use std::{fmt, sync::Arc};
 
@@ -42,7 +41,11 @@ use crate::{
     error::{Cause, Detail, Error, ErrorKind, Result},
     sealed::Sealed,
     upload::Transfer,
+    yaml,
 };
+
+/// Parts of a configuration's text: no honest one comes near.
+pub(crate) const MAX_NODES: usize = 10_000;
 
 /// A bucket's configuration, checked but not yet used.
 pub struct BucketConfig {
@@ -127,7 +130,7 @@ impl BucketConfig {
     /// text that is too large. The messages name the field, never its value.
     pub fn from_yaml(yaml: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let text = environment::expand(yaml, &environment)?;
-        let outer: Outer<serde::de::IgnoredAny> = yaml::parse(&text)?;
+        let outer: Outer<serde::de::IgnoredAny> = yaml::parse(&text, MAX_NODES)?;
         let mut ignored = Ignored::default();
         let provider = Provider::parse(outer.r#type.as_deref(), &text, &environment, &mut ignored)?;
         let prefix = match outer.prefix.as_deref().unwrap_or_default().trim_matches('/') {
@@ -270,7 +273,7 @@ impl Provider {
 }
 
 fn section<S: Section>(text: &str) -> Result<S> {
-    Ok(yaml::parse::<Outer<S>>(text)?.config.unwrap_or_default())
+    Ok(yaml::parse::<Outer<S>>(text, MAX_NODES)?.config.unwrap_or_default())
 }
 
 /// Retries with exponential backoff, bounded in number and time.

@@ -5,6 +5,8 @@ use std::{error::Error as StdError, fmt, io, ops::Range};
 use object_store::client::HttpError;
 use snafu::Snafu;
 
+use crate::yaml::YamlError;
+
 /// What a caller does about an [`Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -275,6 +277,13 @@ impl Error {
             *subject = Subject::Cache;
         }
         self
+    }
+}
+
+impl From<YamlError> for Error {
+    #[cold]
+    fn from(YamlError { position, problem }: YamlError) -> Self {
+        Detail::Yaml { subject: Subject::default(), at: Place(position), problem }.into()
     }
 }
 

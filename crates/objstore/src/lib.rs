@@ -28,6 +28,7 @@ mod error;
 mod object;
 mod sealed;
 mod upload;
+pub mod yaml;
 
 pub use block::BlockInBucket;
 pub use bucket::{Bucket, Listing};

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use axum::http::{HeaderName, HeaderValue};
+use promparquet_objstore::yaml::{self, shown};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::{Error as Yaml, Options};
+
+/// Users are two each.
+const MAX_NODES: usize = 100_000;
 
 /// A value that is never shown.
 #[derive(Clone, Default, Deserialize)]
@@ -111,58 +114,11 @@ impl Http {
     }
 }
 
-/// Bounds that no honest configuration comes near.
-fn options() -> Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: 16,
-            flow_nesting_limit: 16,
-            max_events: 200_000,
-            max_nodes: 100_000,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_merge_keys: 100,
-            max_documents: 1,
-        },
-        // A snippet would show the values around the error.
-        with_snippet: false,
-    }
-}
-
 /// The configuration, or what is wrong with it, without any value of it.
 pub(super) fn parse(text: &str) -> Result<File, String> {
     // Nothing asks for nothing, as with the exporter-toolkit.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(File::default());
     }
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| describe(&error))
-}
-
-fn describe(error: &Yaml) -> String {
-    let error = error.without_snippet();
-    let problem = match error {
-        Yaml::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown field {}; expected one of {}", shown(field), expected.join(", "))
-        }
-        Yaml::DuplicateMappingKey { key, .. } => match key {
-            Some(key) => format!("field {} is given twice", shown(key)),
-            None => "a field is given twice".to_owned(),
-        },
-        Yaml::SerdeInvalidType { expected, .. } | Yaml::SerdeInvalidValue { expected, .. } => {
-            format!("value of the wrong kind: expected {expected}")
-        }
-        Yaml::InvalidScalar { ty, .. } => format!("value of the wrong kind: expected {ty}"),
-        Yaml::Unexpected { expected, .. } => format!("expected {expected}"),
-        _ => "malformed YAML, or a value of the wrong kind".to_owned(),
-    };
-    match error.location().filter(|location| location.line() > 0) {
-        Some(location) => format!("line {}, column {}: {problem}", location.line(), location.column()),
-        None => problem,
-    }
-}
-
-/// A field's name, unless a slip of the pen (`admin=$2y$...: x`) made more than a name of it.
-fn shown(name: &str) -> String {
-    let plain = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    if plain { name.to_owned() } else { "(not shown, as it is no plain name)".to_owned() }
+    yaml::parse(text, MAX_NODES).map_err(|error| error.to_string())
 }

@@ -22,10 +22,9 @@ use serde::Deserialize;
 use super::disk;
 use crate::{
     config::{
-        IgnoredField,
+        IgnoredField, MAX_NODES,
         environment::{self, Lookup},
         text::{ByteSize, PromDuration},
-        yaml as syntax,
     },
     error::{Error, Result},
 };
@@ -125,7 +124,7 @@ impl CacheConfig {
     }
 
     fn parse(yaml: &str, variables: Lookup<'_>) -> Result<(Self, Vec<IgnoredField>)> {
-        let outer: Outer = syntax::parse(&environment::expand(yaml, variables)?)?;
+        let outer: Outer = crate::yaml::parse(&environment::expand(yaml, variables)?, MAX_NODES)?;
         match outer.r#type.as_deref().unwrap_or_default().to_ascii_uppercase().as_str() {
             "IN-MEMORY" => {}
             "" => return Err(Error::field("type", "is missing: expected IN-MEMORY")),
