@@ -217,8 +217,7 @@ impl Metrics {
         for group in &explain.row_groups {
             rows += group.rows_selected;
             for constraint in &group.constraints {
-                let is_regex = constraint.matchers.contains("=~") || constraint.matchers.contains("!~");
-                scanned[usize::from(is_regex)] += constraint.pages_read as u64;
+                scanned[usize::from(constraint.has_regex)] += constraint.pages_read as u64;
             }
         }
         for (scan, pages) in ["equal", "regex"].into_iter().zip(scanned).filter(|(_, pages)| *pages > 0) {

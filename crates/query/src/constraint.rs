@@ -68,6 +68,10 @@ impl Constraint {
         &self.label
     }
 
+    pub(crate) fn has_regex(&self) -> bool {
+        self.matchers.iter().any(|matcher| matcher.regex().is_some())
+    }
+
     /// Whether a value fits.
     pub(crate) fn matches(&self, value: &str) -> bool {
         self.matchers.iter().all(|matcher| matcher.matches(value))

@@ -80,6 +80,8 @@ pub struct RowGroupExplain {
 pub struct ConstraintExplain {
     /// The matchers.
     pub matchers: String,
+    /// One of them at least is a regular expression.
+    pub has_regex: bool,
     /// The shard has no such label.
     pub column_absent: bool,
     /// Pages of the label's column.

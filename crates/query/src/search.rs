@@ -91,7 +91,8 @@ impl Search<'_> {
         let mut pending = Vec::new();
         for (n, constraint) in self.constraints.iter().enumerate() {
             let column = self.question.label_column(self.row_group, constraint.label());
-            let mut explain = ConstraintExplain { matchers: constraint.to_string(), ..ConstraintExplain::default() };
+            let (matchers, has_regex) = (constraint.to_string(), constraint.has_regex());
+            let mut explain = ConstraintExplain { matchers, has_regex, ..ConstraintExplain::default() };
             let pruned = prune::by_bounds(column, constraint, total, self.question.options.pruning, &mut explain);
             self.explain.constraints.push(explain);
             rows = rows.intersect(&pruned.possible());
