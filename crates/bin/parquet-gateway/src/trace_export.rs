@@ -14,12 +14,12 @@ use opentelemetry_sdk::{
 use crate::error::Error;
 
 /// Takes traces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-#[value(rename_all = "UPPER")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Exporter {
-    /// Jaeger, or any other collector, by OTLP over HTTP
+    Nobody,
+    /// Jaeger, or any other collector, by OTLP over HTTP.
     Jaeger,
-    /// Standard output, for people
+    /// Standard output, for people.
     Stdout,
 }
 
@@ -37,9 +37,9 @@ enum Sampling {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Tracing")]
 pub(crate) struct TracingArgs {
-    /// Where traces go, by OpenTelemetry; nowhere without
+    /// Where traces go, by OpenTelemetry: JAEGER or STDOUT; nowhere without
     #[arg(long = "tracing.exporter.type", value_name = "TYPE", value_parser = exporter, default_value = "", hide_default_value = true)]
-    exporter: ExporterArg,
+    exporter: Exporter,
     /// Collector of type JAEGER: its port for OTLP over HTTP, such as http://jaeger:4318
     #[arg(long = "tracing.jaeger.endpoint", value_name = "URL")]
     endpoint: Option<String>,
@@ -51,15 +51,12 @@ pub(crate) struct TracingArgs {
     ratio: f64,
 }
 
-/// The empty text stands for none, as in thanos-parquet-gateway.
-#[derive(Clone, Copy, Debug)]
-struct ExporterArg(Option<Exporter>);
-
-fn exporter(text: &str) -> Result<ExporterArg, String> {
+/// The empty text stands for nobody, as in thanos-parquet-gateway.
+fn exporter(text: &str) -> Result<Exporter, String> {
     match text {
-        "" => Ok(ExporterArg(None)),
-        "JAEGER" => Ok(ExporterArg(Some(Exporter::Jaeger))),
-        "STDOUT" => Ok(ExporterArg(Some(Exporter::Stdout))),
+        "" => Ok(Exporter::Nobody),
+        "JAEGER" => Ok(Exporter::Jaeger),
+        "STDOUT" => Ok(Exporter::Stdout),
         _ => Err("expected JAEGER or STDOUT".into()),
     }
 }
@@ -91,12 +88,10 @@ impl TraceExport {
                 Sampling::Probabilistic => Sampler::TraceIdRatioBased(args.ratio),
             }),
         ));
-        let provider = match args.exporter.0 {
-            None => return Ok(None),
-            Some(Exporter::Stdout) => {
-                builder.with_simple_exporter(opentelemetry_stdout::SpanExporter::default()).build()
-            }
-            Some(Exporter::Jaeger) => {
+        let provider = match args.exporter {
+            Exporter::Nobody => return Ok(None),
+            Exporter::Stdout => builder.with_simple_exporter(opentelemetry_stdout::SpanExporter::default()).build(),
+            Exporter::Jaeger => {
                 let endpoint = args.endpoint.as_deref().unwrap_or_default();
                 if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
                     return Err(cannot(
