@@ -172,9 +172,9 @@ fn can_stay(known: &KnownSet, found: &Found) -> bool {
             (SetState::Failed(error), Status::Complete(_)) => {
                 matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
             }
-            (SetState::Unmarked, Status::Unmarked)
-            | (SetState::Deleted, Status::Deleted)
-            | (SetState::Unconverted, Status::Unconverted) => true,
+            (SetState::Unmarked, Status::Unmarked) | (SetState::Deleted, Status::Deleted) => true,
+            // Its meta may be read next time.
+            (SetState::Unconverted, Status::Unconverted) => known.info.times.is_some(),
             _ => false,
         }
 }
