@@ -29,7 +29,7 @@ enum Feature {
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
     /// How long a sample counts
-    #[arg(long = "query.lookback", alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
+    #[arg(long = "query.lookback", visible_alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
           value_parser = duration)]
     lookback: Duration,
     /// Samples that a query may hold in memory at once
