@@ -141,13 +141,14 @@ fn queries_share_their_memory() {
         };
         let mut answers = Vec::new();
         let error = loop {
+            assert!(answers.len() < 2_000, "{query}: there is no limit");
             match block_on(engine.query(&store, &request)) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => break error,
             }
         };
         assert_eq!(error.kind(), ErrorKind::Overloaded, "{query}: {error}");
-        assert!((3..2_000).contains(&answers.len()), "{query}: {} answers", answers.len());
+        assert!(answers.len() >= 3, "{query}: {} answers", answers.len());
         answers.truncate(1);
         block_on(engine.query(&store, &request)).unwrap();
         assert!(engine.memory_in_use() > 0);
