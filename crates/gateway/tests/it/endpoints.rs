@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use pprof::protos::Message as _;
 use serde_json::{Value, json};
 
 use crate::{
@@ -245,7 +246,12 @@ async fn profiles() {
     assert_eq!((answer.status, other.status), (200, 503));
     let mut profile = Vec::new();
     flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut profile).unwrap();
-    // The table of strings has the units.
-    assert!(profile.windows(11).any(|text| text == b"nanoseconds"), "{} bytes", profile.len());
+    let profile = pprof::protos::Profile::parse_from_bytes(&profile).unwrap();
+    let kinds: Vec<_> = profile.sample_type.iter().map(|kind| &*profile.string_table[kind.unit as usize]).collect();
+    assert_eq!(kinds, ["count", "nanoseconds"]);
+    // Other tests take time, too.
+    let samples: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
+    assert!(samples >= 10, "{samples} samples");
+    assert!(profile.string_table.iter().any(|name| name.contains("endpoints::profiles")), "{:?}", profile.string_table);
     busy.join().unwrap();
 }

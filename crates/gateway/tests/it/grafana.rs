@@ -63,6 +63,7 @@ async fn panels() {
     // A table or a stat, at a time with a fraction.
     let data = post(&served, "api/v1/query", &format!("query=requests_total&time={start}.123")).await.data();
     assert_eq!((data["resultType"].as_str(), data["result"].as_array().unwrap().len()), (Some("vector"), 3));
+    assert_eq!(data["result"][0]["value"][0].to_string(), format!("{start}.123"));
     // A heat map of native histograms.
     let data =
         post(&served, "api/v1/query_range", &format!("end={end}&query=latency&start={start}&step=15")).await.data();
@@ -88,8 +89,11 @@ async fn menus_and_completion() {
         get(&served, &format!("api/v1/label/__name__/values?start={start}&end={end}&limit=40000")).await.data();
     assert_eq!(metrics, json!(["http.requests", "latency", "requests_total", "temperature"]));
     let matched = "match%5B%5D=%7B__name__%3D%22requests_total%22%7D";
-    let jobs = get(&served, &format!("api/v1/label/job/values?{matched}&start={start}&end={end}")).await.data();
-    assert_eq!(jobs, json!(["api", "web"]));
+    for (instances, expected) in [("b%7Cc", json!(["api", "web"])), ("b", json!(["api"]))] {
+        let matched = format!("match%5B%5D=%7B__name__%3D%22requests_total%22%2C+instance%3D~%22{instances}%22%7D");
+        let jobs = get(&served, &format!("api/v1/label/job/values?{matched}&start={start}&end={end}")).await.data();
+        assert_eq!(jobs, expected);
+    }
     // Names that are no identifiers are escaped in paths.
     let statuses = get(&served, &format!("api/v1/label/U__http_2e_status/values?start={start}&end={end}")).await.data();
     assert_eq!(statuses, json!(["200"]));

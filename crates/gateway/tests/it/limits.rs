@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use crate::{
     client::get,
+    remote_read,
     served::{Served, Setup, add, at, endless, memory, series},
 };
 
@@ -60,6 +61,14 @@ async fn of_what_is_held() {
     let (status, _, text) = get(series.api, "/api/v1/series", &[("match[]", "{job!=''}")]).await.error();
     assert_eq!(status, 422);
     assert!(text.contains("bytes of labels"), "{text}");
+
+    let mut options = GatewayOptions::default();
+    options.max_remote_read_samples = 5;
+    let samples = served(|setup| setup.gateway = options).await;
+    for (jobs, status) in [("web", 200), ("api|web", 422)] {
+        let answer = remote_read::read(&samples, vec![remote_read::query("job", jobs, 2)], vec![0]).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
