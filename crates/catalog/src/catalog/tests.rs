@@ -16,6 +16,7 @@ use ulid::Ulid;
 use super::*;
 
 mod days;
+mod lost;
 
 const HOUR: i64 = 3_600_000;
 
