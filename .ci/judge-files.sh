@@ -1,13 +1,8 @@
 #!/usr/bin/env bash
 # Converts blocks in many ways and lets the Go library, pyarrow and DuckDB read the files: every sample must be the same.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
-gateway=target/release/parquet-gateway
+source "$(dirname "$0")/judging.sh"
+build
 interop=testdata/interop/run.sh
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
 "$interop" build
 
 # judge <source bucket> <block> <flag>...: converts the block, verifies it ourselves and by the others.
@@ -16,16 +11,12 @@ judge() {
   local source=$1 block=$2 out=$work/$((n += 1)) shards
   shift 2
   "$gateway" convert --tsdb.storage.prefix "$source" --parquet.storage.prefix "$out" --verify "$@" >"$work/log" 2>&1 || {
-    echo "FAIL convert $source $*"
+    fail "convert $source $*"
     cat "$work/log"
-    failed=1
     return
   }
   shards=$(find "$out/$block" -name '*.labels.parquet' | wc -l)
-  "$interop" verify "$out" "$block" "$shards" "$source/$block" -- -tombstones || {
-    echo "FAIL judges on $source $*"
-    failed=1
-  }
+  "$interop" verify "$out" "$block" "$shards" "$source/$block" -- -tombstones || fail "judges on $source $*"
   rm -rf "$out"
 }
 
@@ -74,14 +65,10 @@ for kind in xor2 st mixed overlap ha; do
     >"$work/log" 2>&1 || { cat "$work/log"; failed=1; }
   mapfile -t sets < <(cd "$work/$kind-parquet" && ls -d 0*/)
   if ((${#sets[@]} != 1)); then
-    echo "FAIL $kind: expected one shard set, found ${sets[*]}"
-    failed=1
+    fail "$kind: expected one shard set, found ${sets[*]}"
     continue
   fi
-  "$interop" verify "$work/$kind-parquet" "${sets[0]%/}" 1 "$plain" || {
-    echo "FAIL judges on $kind"
-    failed=1
-  }
+  "$interop" verify "$work/$kind-parquet" "${sets[0]%/}" 1 "$plain" || fail "judges on $kind"
   # Kept as they are, XOR2 and start timestamps must come back from Parquet, although Go's readers of today refuse them.
   "$gateway" convert --tsdb.storage.prefix "$work/$kind" --parquet.storage.prefix "$work/$kind-kept" "${flags[@]}" \
     --convert.keep-start-timestamps >"$work/log" 2>&1 || { cat "$work/log"; failed=1; }
@@ -102,8 +89,5 @@ cp -r "$first" "$again"
 sed -i "s/$(basename "$first")/01ARZ3NDEKTSV4RRFFQ69G5FAV/g" "$again/meta.json"
 "$gateway" convert --tsdb.storage.prefix "$work/twice" --parquet.storage.prefix "$work/twice-parquet" --merge --verify \
   >"$work/log" 2>&1 || { cat "$work/log"; failed=1; }
-"$interop" verify "$work/twice-parquet" "$(cd "$work/twice-parquet" && ls -d 0*/ | tr -d /)" 1 "$first" || {
-  echo "FAIL judges on the same block twice"
-  failed=1
-}
-exit $failed
+"$interop" verify "$work/twice-parquet" "$(basename "$work"/twice-parquet/0*)" 1 "$first" || fail "judges on the same block twice"
+verdict

@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # promtool asks the gateway, and a real Prometheus that has the same blocks: both must say the same.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
-gateway=$PWD/target/release/parquet-gateway
-work=$(mktemp -d)
-servers=()
-cleanup() {
-  ((${#servers[@]} == 0)) || kill "${servers[@]}" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-failed=0
-ours=http://127.0.0.1:19100 theirs=http://127.0.0.1:19101
+source "$(dirname "$0")/judging.sh"
+build
 
 awk 'BEGIN {
   print "# TYPE requests counter"
@@ -33,16 +22,12 @@ awk 'BEGIN {
 promtool tsdb create-blocks-from openmetrics "$work/openmetrics.txt" "$work/blocks" >/dev/null
 "$gateway" convert --tsdb.storage.prefix "$work/blocks" --parquet.storage.prefix "$work/parquet" --verify >/dev/null
 
-"$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19100 \
-  --http.internal.port 19102 --http.thanos.port 19103 >"$work/gateway.log" &
-servers+=($!)
-echo '{}' >"$work/prometheus.yml"
-prometheus --config.file "$work/prometheus.yml" --storage.tsdb.path "$work/blocks" --storage.tsdb.retention.time 100y \
-  --web.listen-address 127.0.0.1:19101 --log.level error >"$work/prometheus.log" 2>&1 &
-servers+=($!)
-for url in "$ours" "$theirs"; do
-  curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused --retry-all-errors "$url/-/ready" >/dev/null
-done
+serve gateway "$work/parquet"
+ready "$api/-/ready"
+declare -A server=([ours]=$api)
+port=$(free_ports 1)
+serve_prometheus "$port" "$work/blocks"
+server[theirs]=http://127.0.0.1:$port
 
 # Prometheus 3 adds floats up more exactly than 2, so that the last digits may differ.
 cat >"$work/compare.py" <<'PYTHON'
@@ -62,20 +47,20 @@ PYTHON
 same() {
   local side
   for side in ours theirs; do
-    promtool query "${@//SERVER/${!side}}" >"$work/$side.raw" 2>&1 || true
+    promtool query "${@//SERVER/${server[$side]}}" >"$work/$side.raw" 2>&1 || true
     # Prometheus 2 names the parameter in some errors only.
-    sed "s|${!side}|SERVER|g; s|invalid parameter \"query\": ||" "$work/$side.raw" >"$work/$side.txt"
+    sed "s|${server[$side]}|SERVER|g; s|invalid parameter \"query\": ||" "$work/$side.raw" >"$work/$side.txt"
   done
   if python3 "$work/compare.py" "$work/ours.txt" "$work/theirs.txt"; then
     answers=$((answers + 1)) lines=$((lines + $(wc -l <"$work/ours.txt")))
   else
-    echo "FAIL promtool query $*"
+    fail "promtool query $*"
     diff "$work/ours.txt" "$work/theirs.txt" | sed -n 1,10p || true
-    failed=1
   fi
 }
 answers=0 lines=0
 
+# shellcheck disable=SC2016 # $1 is for label_replace
 queries=(
   'requests_total' 'sum by (code) (rate(requests_total[5m]))' 'increase(requests_total{path="/p1"}[10m])'
   'histogram_quantile(0.9, rate(latency_bucket[5m]))' 'temperature{place="näh, \"quoted\""} offset 5m'
@@ -96,7 +81,7 @@ same labels SERVER path
 same labels SERVER nothing
 same series --match='requests_total' --match='{le="0.5"}' SERVER
 same series --match='{code=~"2.*"}' --start=1735689600 --end=1735690000 SERVER
-((lines > 3000)) || { echo "FAIL only $lines lines were compared" && failed=1; }
+((lines > 3000)) || fail "only $lines lines were compared"
 echo "DONE $answers answers of $lines lines are those of a real Prometheus"
 
 # With a web configuration: promtool takes it for one, and asks by TLS and with a password; curl with a token, and with HTTP/2.
@@ -104,27 +89,21 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
   -addext basicConstraints=critical,CA:FALSE -keyout "$work/server.key" -out "$work/server.pem" 2>/dev/null
 hash=$(perl -e 'print crypt("a secret", q($2y$05$QOauhQNbBCuQDKes6eFzPe))')
 printf 'tls_server_config: {cert_file: server.pem, key_file: server.key}\nbasic_auth_users: {me: %s}\n' "$hash" >"$work/web.yml"
-promtool check web-config "$work/web.yml" >/dev/null 2>&1 || { echo "FAIL promtool does not take the web configuration" && failed=1; }
+promtool check web-config "$work/web.yml" >/dev/null 2>&1 || fail "promtool does not take the web configuration"
 echo "bearer_tokens_file: tokens" >>"$work/web.yml"
 echo 0123456789abcdef >"$work/tokens"
-"$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19104 --web.config.file "$work/web.yml" \
-  --http.internal.port 19105 --http.thanos.port 19106 >"$work/guarded.log" &
-servers+=($!)
-guarded=https://127.0.0.1:19104
+serve guarded "$work/parquet" --web.config.file "$work/web.yml"
+guarded=${api/http/https} guarded_internal=${internal/http/https}
+ready --cacert "$work/server.pem" --user "me:a secret" "$guarded/-/ready"
 ask() { curl --silent --cacert "$work/server.pem" --output /dev/null --write-out '%{http_code} %{http_version}' "$@"; }
-for _ in {1..100}; do [[ $(ask --user "me:a secret" $guarded/-/ready) != 200* ]] || break && sleep 0.1; done
-expect() { [[ $1 == "$2" ]] || { echo "FAIL web configuration: $1 instead of $2" && failed=1; }; }
-expect "$(ask --user "me:a secret" $guarded/api/v1/labels)" "200 2"
-expect "$(ask --http1.1 --header "Authorization: Bearer 0123456789abcdef" $guarded/metrics)" "404 1.1"
-expect "$(ask --user "me:a secret" https://127.0.0.1:19105/metrics)" "200 2"
-expect "$(ask $guarded/api/v1/labels)" "401 2"
-expect "$(ask --user "me:no secret" https://127.0.0.1:19105/metrics)" "401 2"
-expect "$(curl --silent http://127.0.0.1:19104/)" "Client sent an HTTP request to an HTTPS server."
+expect() { [[ $1 == "$2" ]] || fail "web configuration: $1 instead of $2"; }
+expect "$(ask --user "me:a secret" "$guarded/api/v1/labels")" "200 2"
+expect "$(ask --http1.1 --header "Authorization: Bearer 0123456789abcdef" "$guarded/metrics")" "404 1.1"
+expect "$(ask --user "me:a secret" "$guarded_internal/metrics")" "200 2"
+expect "$(ask "$guarded/api/v1/labels")" "401 2"
+expect "$(ask --user "me:no secret" "$guarded_internal/metrics")" "401 2"
+expect "$(curl --silent "$api/")" "Client sent an HTTP request to an HTTPS server."
 expect "$(SSL_CERT_FILE=$work/server.pem promtool query instant --time=1735693207 "${guarded/'//'/'//me:a%20secret@'}" 'count(requests_total)' | cut -d' ' -f1-3)" "{} => 6"
-if grep -rqE "a secret|0123456789abcdef|2y.05" "$work/guarded.log"; then echo "FAIL a secret is in the log" && failed=1; fi
-
-if grep -E '"level":"(WARN|ERROR)"' "$work/gateway.log" "$work/guarded.log"; then
-  echo "FAIL the gateway complains"
-  failed=1
-fi
-exit $failed
+if grep -rqE "a secret|0123456789abcdef|2y.05" "$work/guarded.log"; then fail "a secret is in the log"; fi
+calm "WARN|ERROR" "$work/gateway.log" "$work/guarded.log"
+verdict

@@ -1,22 +1,8 @@
 #!/usr/bin/env bash
 # Schemathesis asks a served block whatever Prometheus' OpenAPI description allows, and more: no server error, and answers conform.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
-cache=${OPENAPI_CACHE:-$HOME/.cache/promparquet-openapi}
-if [[ ! -x $cache/bin/schemathesis ]] || ! "$cache/bin/pip" freeze | grep -qxFf testdata/openapi/requirements.txt; then
-  python3 -m venv "$cache"
-  "$cache/bin/pip" install --quiet --requirement testdata/openapi/requirements.txt
-fi
-
-gateway=${PARQUET_GATEWAY:-$PWD/target/release/parquet-gateway}
-work=$(mktemp -d)
-server=
-cleanup() {
-  [[ -z $server ]] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
+source "$(dirname "$0")/judging.sh"
+build
+environment openapi testdata/openapi/requirements.txt
 
 # The description that a Prometheus of this version serves, by its own tests.
 module=$(cd testdata/interop/promql && go mod download github.com/prometheus/prometheus && go list -m -f '{{.Dir}}' github.com/prometheus/prometheus)
@@ -34,25 +20,20 @@ awk 'BEGIN {
 }' >"$work/openmetrics.txt"
 promtool tsdb create-blocks-from openmetrics "$work/openmetrics.txt" "$work/blocks" >/dev/null
 "$gateway" convert --tsdb.storage.prefix "$work/blocks" --parquet.storage.prefix "$work/parquet" >/dev/null
-"$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19120 \
-  --http.internal.port 19122 --http.thanos.port 19123 >"$work/gateway.log" &
-server=$!
-curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused --retry-all-errors http://127.0.0.1:19120/-/ready >/dev/null
+serve gateway "$work/parquet"
+ready "$api/-/ready"
 
 # What is served of it; the rest is for scraping, rules and administration.
 served='query|query_range|query_exemplars|format_query|parse_query|labels|label/\{name\}/values|series|metadata|rules|alerts'
 served+='|status/runtimeinfo|status/buildinfo|status/flags|status/tsdb'
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance
-cd "$work"
-failed=0
-"$cache/bin/schemathesis" --config-file "$OLDPWD/testdata/openapi/schemathesis.toml" run openapi.yaml --url http://127.0.0.1:19120/api/v1 \
+config=$PWD/testdata/openapi/schemathesis.toml
+cd "$work" # it writes there
+"$environment/bin/schemathesis" --config-file "$config" run openapi.yaml --url "$api/api/v1" \
   --include-path-regex "^/($served)\$" --phases examples,coverage,fuzzing --checks "$checks,unsupported_method" \
   --max-examples 150 --seed "${SEED:-1}" --continue-on-failure --no-color --warnings off >report.txt 2>&1 || failed=1
-grep -q 'Tested: 22' report.txt || { echo "FAIL not all of the endpoints were asked" && failed=1; }
+grep -q 'Tested: 22' report.txt || fail "not all of the endpoints were asked"
 ((failed == 0)) || sed -n '/FAILURES/,$p' report.txt
-if grep -E '"level":"(ERROR)"|panicked' gateway.log; then
-  echo "FAIL the gateway complains"
-  failed=1
-fi
+calm ERROR gateway.log
 echo "DONE $(grep -oE '[0-9]+ generated' report.txt || echo none) requests by Prometheus' OpenAPI description"
-exit $failed
+verdict

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # Blocks that a real Prometheus made, by scraping itself and from OpenMetrics, become Parquet and blocks again:
 # promtool must dump the same from both, and for any selector and time what `select` prints of the shards.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
-gateway=$PWD/target/release/parquet-gateway
-work=$(mktemp -d)
-server=
-cleanup() {
-  [[ -z $server ]] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-failed=0
+source "$(dirname "$0")/judging.sh"
+build
 
 # there_and_back <data directory>: converts all its blocks, makes blocks of them again, compares dumps.
 there_and_back() {
@@ -36,9 +26,8 @@ there_and_back() {
   if [[ -s $work/$name/source.txt ]] && cmp -s "$work/$name/source.txt" "$work/$name/back.txt"; then
     echo "PASS $name: $(wc -l <"$work/$name/source.txt") samples"
   else
-    echo "FAIL $name"
-    diff "$work/$name/source.txt" "$work/$name/back.txt" | head -20
-    failed=1
+    fail "$name comes back differently"
+    diff "$work/$name/source.txt" "$work/$name/back.txt" | sed -n 1,20p || true
   fi
 }
 
@@ -64,13 +53,12 @@ selects() {
       dumps "$name" "$from" "$to" "$selector"
       samples=$((samples + $(wc -l <"$work/select.txt")))
       if ! cmp -s "$work/promtool.txt" "$work/select.txt"; then
-        echo "FAIL $name: select '$selector' from $from to $to"
-        diff "$work/promtool.txt" "$work/select.txt" | head -20
-        failed=1
+        fail "$name: select '$selector' from $from to $to"
+        diff "$work/promtool.txt" "$work/select.txt" | sed -n 1,20p || true
       fi
     done
   done
-  ((samples > 0)) || { echo "FAIL $name: no select found anything" && failed=1; }
+  ((samples > 0)) || fail "$name: no select found anything"
   echo "DONE $name: $# selectors, $samples samples"
   "$gateway" select --parquet.storage.prefix "$work/$name/parquet" --format csv "$1" >"$work/select.csv"
   "$gateway" select --parquet.storage.prefix "$work/$name/parquet" --format jsonl "$1" >"$work/select.jsonl"
@@ -91,7 +79,7 @@ PYTHON
 
 # promtool 2.42 dumps no native histograms and prints odd label names without quotes.
 native() {
-  target/release/blockgen "$work/blocks" --preset small --native-histograms 0.3 --no-odd-series >/dev/null
+  "$blockgen" "$work/blocks" --preset small --native-histograms 0.3 --no-odd-series >/dev/null
   there_and_back "$work/blocks" native
   dumps native -9000000000000 9000000000000 '{__name__=~".+"}'
   grep -F '{count:' "$work/select.txt" >"$work/histograms.txt" || true
@@ -99,25 +87,23 @@ native() {
     cmp -s "$work/promtool.txt" <(grep -vF '{count:' "$work/select.txt"); then
     echo "PASS native: the floats beside $(wc -l <"$work/histograms.txt") histograms"
   else
-    echo "FAIL native: select differs"
-    diff "$work/promtool.txt" <(grep -vF '{count:' "$work/select.txt") | head -5
-    failed=1
+    fail "native: select differs"
+    diff "$work/promtool.txt" <(grep -vF '{count:' "$work/select.txt") | sed -n 1,5p || true
   fi
 }
 native
 
 # Prometheus 3.15's code prints everything, so on a block with all odd series that the generator knows.
 odd() {
-  target/release/blockgen "$work/odd" --preset small --native-histograms 0.3 >/dev/null
+  "$blockgen" "$work/odd" --preset small --native-histograms 0.3 >/dev/null
   "$gateway" convert --tsdb.storage.prefix "$work/odd" --parquet.storage.prefix "$work/odd-parquet" >/dev/null
   testdata/interop/run.sh tsdb dump -promtool -block "$(echo "$work"/odd/01*)" | LC_ALL=C sort >"$work/promtool.txt"
   "$gateway" select --parquet.storage.prefix "$work/odd-parquet" '{__name__=~".*"}' | LC_ALL=C sort >"$work/select.txt"
   if grep -qF '{count:' "$work/promtool.txt" && cmp -s "$work/promtool.txt" "$work/select.txt"; then
     echo "PASS odd: $(wc -l <"$work/select.txt") samples"
   else
-    echo "FAIL odd: select differs"
-    diff "$work/promtool.txt" "$work/select.txt" | head -5
-    failed=1
+    fail "odd: select differs"
+    diff "$work/promtool.txt" "$work/select.txt" | sed -n 1,5p || true
   fi
 }
 odd
@@ -139,19 +125,16 @@ selects create-blocks-from '{__name__=~".+"}' requests_total 'requests_total{cod
   'temperature{place="näh, \"quoted\""}' '{code!="",code!~"20.*4"}' '{__name__!="requests_total"}' nothing '{path=""}'
 
 # A server that scrapes itself twice a second; a snapshot of its head is a block.
-mkdir "$work/server"
-cat >"$work/prometheus.yml" <<'YAML'
+port=$(free_ports 1)
+cat >"$work/prometheus.yml" <<YAML
 global: { scrape_interval: 500ms }
-scrape_configs: [{ job_name: prometheus, static_configs: [{ targets: ["127.0.0.1:19090"] }] }]
+scrape_configs: [{ job_name: prometheus, static_configs: [{ targets: ["127.0.0.1:$port"] }] }]
 YAML
-prometheus --config.file "$work/prometheus.yml" --storage.tsdb.path "$work/server" --web.enable-admin-api \
-  --web.listen-address 127.0.0.1:19090 --log.level error >"$work/server.log" 2>&1 &
-server=$!
+serve_prometheus "$port" "$work/server" --web.enable-admin-api
 sleep 20
-curl --silent --fail --request POST http://127.0.0.1:19090/api/v1/admin/tsdb/snapshot >/dev/null
-kill "$server" && wait "$server" 2>/dev/null || true
-server=
+curl --silent --fail --request POST "http://127.0.0.1:$port/api/v1/admin/tsdb/snapshot" >/dev/null
+stop "$process" || fail "Prometheus did not end in order"
 there_and_back "$(echo "$work"/server/snapshots/*)" scraped
 selects scraped '{__name__=~".+"}' up '{__name__=~"go_.*|process_.*"}' '{quantile=~"0.*"}' '{le!="",handler=~"/.*"}' \
   'go_gc_duration_seconds{quantile!~"0|1"}' '{job="prometheus",__name__!~".*_bucket"}'
-exit $failed
+verdict

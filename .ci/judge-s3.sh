@@ -1,18 +1,16 @@
 #!/usr/bin/env bash
-# Converts from an S3 bucket into another, in the environment that testdata/stores/with-moto.sh gives: the files must be
-# the very ones that a conversion on disk makes, a second run must have nothing to do, and failures must be told.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
-gateway=target/release/parquet-gateway
+# Converts from an S3 bucket into another, in a moto server if none is configured: the files must be the very ones that a
+# conversion on disk makes, a second run must have nothing to do, and failures must be told.
+[[ -n ${PROMPARQUET_TEST_OBJSTORE:-} ]] || exec "$(dirname "$0")/../testdata/stores/with-moto.sh" "$(realpath "$0")"
+source "$(dirname "$0")/judging.sh"
+build
+environment moto testdata/stores/requirements.txt
 yaml=$PROMPARQUET_TEST_OBJSTORE
 endpoint=http://$(sed -n 's/^ *endpoint: //p' <<<"$yaml")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 # s3 get <key>: an object's bytes; fails if there is none. s3 delete <key>
 s3() {
-  "${STORES_CACHE:-$HOME/.cache/promparquet-stores}/moto/bin/python" - "$endpoint" "$1" "$2" <<'PYTHON'
+  "$environment/bin/python" - "$endpoint" "$1" "$2" <<'PYTHON'
 import sys, boto3, botocore
 s3 = boto3.client("s3", endpoint_url=sys.argv[1], aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")
 try:
@@ -25,7 +23,7 @@ except botocore.exceptions.ClientError as error:
 PYTHON
 }
 
-target/release/blockgen --quiet --preset small --native-histograms 0.2 "$work/tsdb" >/dev/null
+"$blockgen" --quiet --preset small --native-histograms 0.2 "$work/tsdb" >/dev/null
 block=$(basename "$work"/tsdb/*)
 (cd "$work/tsdb" && find . -type f -printf '%P\n') | while read -r file; do
   curl --silent --show-error --fail --upload-file "$work/tsdb/$file" "$endpoint/blocks/tsdb/$file"
@@ -65,4 +63,4 @@ config: { bucket: blocks, endpoint: '127.0.0.1:9', insecure: true, access_key: k
   echo "FAIL a bucket that nobody serves was converted"
   exit 1
 fi
-echo "PASS S3: $block"
+verdict

@@ -1,25 +1,15 @@
 #!/usr/bin/env bash
 # A real Thanos Query over two gateways that are replicas of each other: it must say what one gateway says itself, by series
 # and by queries that it hands down, in the clear with snappy and with certificates on both sides.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/judging.sh"
+build
 
-gateway=$PWD/target/release/parquet-gateway
-blockgen=$PWD/target/release/blockgen
-thanos=${CARGO_TARGET_DIR:-$PWD/target}/interop/bin/thanos
-work=$(mktemp -d)
-servers=()
-cleanup() {
-  ((${#servers[@]} == 0)) || kill "${servers[@]}" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-failed=0
-
+thanos=$target/interop/bin/thanos
 if [[ ! -x $thanos ]]; then
   source=$(cd testdata/interop/dedup && go mod download github.com/thanos-io/thanos && go list -m -f '{{.Dir}}' github.com/thanos-io/thanos)
   # Without the tag it crashes on the first series.
-  go build -C "$source" -tags slicelabels -o "$thanos" ./cmd/thanos
+  go build -C "$source" -tags slicelabels -o "$work/thanos" ./cmd/thanos
+  install -D "$work/thanos" "$thanos"
 fi
 
 grpcurl=${thanos%/*}/grpcurl
@@ -36,33 +26,32 @@ openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$work/tls.key" 
 openssl x509 -req -in "$work/tls.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 -out "$work/tls.pem" \
   -extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1') 2>/dev/null
 
-# serve <n> <flag>...: a gateway, replica n.
-serve() {
-  local n=$1
-  shift
-  "$gateway" serve --storage.prefix "$work/${bucket:-parquet}" --http.address 127.0.0.1 --http.prometheus.port "1930$n" \
-    --http.thanos.port "1931$n" --http.internal.port "1932$n" --query.external-label cluster=eu \
-    --query.external-label "replica=$n" "$@" >"$work/gateway$n.log" &
-  servers+=($!)
-  ready "http://127.0.0.1:1932$n/-/ready"
+# replica <n> <bucket> <flag>...: a gateway; sets what `serve` does, and notes it.
+declare -A replicas apis grpcs
+replica() {
+  local n=$1 bucket=$2
+  shift 2
+  serve "gateway$n" "$work/$bucket" --query.external-label cluster=eu --query.external-label "replica=$n" "$@"
+  ready "$internal/-/ready"
+  replicas[$n]=$process apis[$n]=$api grpcs[$n]=$grpc
 }
-ready() { curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused --retry-all-errors "$1" >/dev/null; }
 
-# start_thanos <flag>...: a Thanos Query; sets $process.
+# start_thanos <flag>...: a Thanos Query; sets $process and $querier, its URL.
 start_thanos() {
-  "$thanos" query --http-address 127.0.0.1:19330 --grpc-address 127.0.0.1:19331 --query.replica-label replica --log.level warn \
-    "$@" >"$work/thanos.log" 2>&1 &
-  process=$!
-  servers+=("$process")
-  ready http://127.0.0.1:19330/-/ready
+  local ports
+  read -ra ports <<<"$(free_ports 2)"
+  querier=http://127.0.0.1:${ports[0]}
+  start thanos "$thanos" query --http-address "127.0.0.1:${ports[0]}" --grpc-address "127.0.0.1:${ports[1]}" \
+    --query.replica-label replica --log.level warn "$@"
+  ready "$querier/-/ready"
 }
 
 # query <name> <flag>...: a Thanos Query, asked the questions; compared with the first gateway.
 query() {
-  local name=$1 process
+  local name=$1
   shift
   start_thanos "$@"
-  python3 - "$name" http://127.0.0.1:19330 http://127.0.0.1:19301 <<'PYTHON' || failed=1
+  python3 - "$name" "$querier" "${apis[1]}" <<'PYTHON' || failed=1
 import json, sys, time, urllib.error, urllib.parse, urllib.request
 name, thanos, gateway = sys.argv[1:]
 
@@ -152,8 +141,8 @@ assert without(get(thanos, "series", **params)) == without(get(gateway, "series"
 assert compared > 100, compared
 print(f"PASS {name}: {compared} series are those of the gateway")
 PYTHON
-  kill "$process" && wait "$process" 2>/dev/null || true
-  ((failed == 0)) || tail -n 5 "$work/thanos.log"
+  stop "$process" || fail "Thanos did not end in order"
+  ((failed == 0)) || tail -n 5 "$log"
 }
 
 # call <expected> <flag>...: grpcurl's answer, all on one line, contains what is expected.
@@ -162,14 +151,13 @@ call() {
   shift
   answer=$("$grpcurl" -plaintext "$@" 2>&1 | tr -s '[:space:]' ' ') || true
   if [[ $answer != *"$expected"* ]]; then
-    echo "FAIL grpcurl ${*:1}: $answer"
-    failed=1
+    fail "grpcurl ${*:1}: $answer"
   fi
 }
 
-serve 1
-serve 2
-at=127.0.0.1:19311
+replica 1 parquet
+replica 2 parquet
+at=${grpcs[1]}
 call 'grpc.health.v1.Health grpc.reflection.v1.ServerReflection thanos.Query thanos.Store thanos.info.Info' "$at" list
 call 'rpc Series ( .thanos.SeriesRequest ) returns ( stream .thanos.SeriesResponse );' "$at" describe thanos.Store
 call '"name": "replica", "value": "1"' "$at" thanos.info.Info/Info
@@ -180,19 +168,19 @@ call '"value": 2 ' -d '{"query": "1 + 1"}' "$at" thanos.Query/Query
 call 'Code: InvalidArgument Message: invalid parameter "query": 1:5: parse error' -d '{"query": "sum("}' "$at" thanos.Query/Query
 call '"status": "SERVING"' "$at" grpc.health.v1.Health/Check
 ((failed != 0)) || echo "PASS grpcurl calls what reflection tells of"
-both=(--endpoint 127.0.0.1:19311 --endpoint 127.0.0.1:19312)
+both=(--endpoint "${grpcs[1]}" --endpoint "${grpcs[2]}")
 query "series" "${both[@]}"
 query "queries handed down" "${both[@]}" --query.mode distributed --query.promql-engine thanos --grpc-compression snappy
-kill "${servers[1]}" && wait "${servers[1]}" 2>/dev/null || true
+stop "${replicas[2]}" || fail "a gateway did not end in order"
 
 # A replica whose data are damaged says so, whatever it has sent by then, and Thanos tells whoever asks.
 cp -r "$work/parquet" "$work/damaged"
 for chunks in "$work"/damaged/*/0.chunks.parquet; do
   dd if=/dev/zero of="$chunks" bs=4 seek=1 count=40000 conv=notrunc status=none
 done
-bucket=damaged serve 2
-start_thanos "${both[@]}" --query.partial-response
-python3 - http://127.0.0.1:19330 http://127.0.0.1:19301 <<'PYTHON' || failed=1
+replica 2 damaged
+start_thanos --endpoint "${grpcs[1]}" --endpoint "${grpcs[2]}" --query.partial-response
+python3 - "$querier" "${apis[1]}" <<'PYTHON' || failed=1
 import json, sys, time, urllib.error, urllib.parse, urllib.request
 thanos, gateway = sys.argv[1:]
 
@@ -203,8 +191,12 @@ def get(base, path, **params):
     except urllib.error.HTTPError as error:
         return json.load(error)
 
-while sum(map(len, get(thanos, "stores")["data"].values())) < 2:
+for attempt in range(100):
+    if sum(map(len, get(thanos, "stores")["data"].values())) == 2:
+        break
     time.sleep(0.2)
+else:
+    sys.exit("FAIL damage: Thanos does not find both")
 end = get(gateway, "status/tsdb")["data"]["headStats"]["maxTime"] // 1000
 ask = {"query": 'count by (job) (last_over_time({job!=""}[1h]))', "time": end}
 whole = get(gateway, "query", **ask)
@@ -216,21 +208,18 @@ assert "0.chunks.parquet" in str(told.get("warnings")), told
 assert refused["status"] == "error" and "0.chunks.parquet" in refused["error"], refused
 print(f"PASS damage: {told['warnings'][0][:120]}")
 PYTHON
-kill "${servers[@]}" 2>/dev/null || true
-wait
-servers=()
+for one in "$process" "${replicas[@]}"; do stop "$one" || fail "it did not end in order"; done
 
 tls=(--grpc-server-tls-cert "$work/tls.pem" --grpc-server-tls-key "$work/tls.key" --grpc-server-tls-client-ca "$work/ca.pem")
-serve 1 "${tls[@]}"
-serve 2 "${tls[@]}"
-query "series, with certificates" --endpoint localhost:19311 --endpoint localhost:19312 --grpc-client-tls-secure \
+replica 1 parquet "${tls[@]}"
+replica 2 parquet "${tls[@]}"
+query "series, with certificates" --endpoint "localhost:${grpcs[1]#*:}" --endpoint "localhost:${grpcs[2]#*:}" --grpc-client-tls-secure \
   --grpc-client-tls-ca "$work/ca.pem" --grpc-client-tls-cert "$work/tls.pem" --grpc-client-tls-key "$work/tls.key" \
   --grpc-client-server-name localhost
-ask=(curl --silent --show-error --output /dev/null --http2-prior-knowledge --cacert "$work/ca.pem" https://localhost:19311/)
+ask=(curl --silent --show-error --output /dev/null --http2-prior-knowledge --cacert "$work/ca.pem" "https://localhost:${grpcs[1]#*:}/")
 if "${ask[@]}" --cert "$work/tls.pem" --key "$work/tls.key" && ! "${ask[@]}" 2>"$work/refused.txt"; then
   echo "PASS who has no certificate is refused: $(sed -n 1p "$work/refused.txt")"
 else
-  echo "FAIL certificates of clients"
-  failed=1
+  fail "certificates of clients"
 fi
-exit $failed
+verdict

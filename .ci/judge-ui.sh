@@ -1,26 +1,12 @@
 #!/usr/bin/env bash
 # The page of `parquet-gateway serve` in a real Chromium, over a converted block. Arguments go to the driver: --screenshots DIR.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
+source "$(dirname "$0")/judging.sh"
+build
+environment ui testdata/ui/requirements.txt
 command -v chromium >/dev/null || {
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 }
-cache=${UI_CACHE:-$HOME/.cache/promparquet-ui}
-if [[ ! -x $cache/bin/python ]] || ! "$cache/bin/pip" freeze | grep -qxFf testdata/ui/requirements.txt; then
-  python3 -m venv "$cache"
-  "$cache/bin/pip" install --quiet --requirement testdata/ui/requirements.txt
-fi
-
-gateway=${PARQUET_GATEWAY:-$PWD/target/release/parquet-gateway}
-work=$(mktemp -d)
-server=
-cleanup() {
-  [[ -z $server ]] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
 
 # Two blocks of two hours with four hours in between, a label value like markup, and a shard set without a mark.
 openmetrics() {
@@ -38,12 +24,11 @@ for start in 1735689600 1735711200; do
   promtool tsdb create-blocks-from openmetrics "$work/openmetrics.txt" "$work/blocks" >/dev/null
 done
 "$gateway" convert --tsdb.storage.prefix "$work/blocks" --parquet.storage.prefix "$work/parquet" >/dev/null
-first=$(basename "$(dirname "$(ls "$work"/parquet/*/0.labels.parquet | sed -n 1p)")")
+blocks=("$work"/parquet/*/)
 mkdir "$work/parquet/unfinished"
-cp "$work/parquet/$first"/0.*.parquet "$work/parquet/unfinished/"
+cp "${blocks[0]}"0.*.parquet "$work/parquet/unfinished/"
 
-"$gateway" serve --storage.prefix "$work/parquet" --http.address 127.0.0.1 --http.prometheus.port 19110 \
-  --http.internal.port 19112 --http.thanos.port 19113 >"$work/gateway.log" &
-server=$!
-curl --silent --fail --retry 60 --retry-delay 1 --retry-connrefused --retry-all-errors http://127.0.0.1:19110/-/ready >/dev/null
-"$cache/bin/python" testdata/ui/drive.py http://127.0.0.1:19110/ "$@"
+serve gateway "$work/parquet"
+ready "$api/-/ready"
+"$environment/bin/python" testdata/ui/drive.py "$api/" "$@" || failed=1
+verdict
