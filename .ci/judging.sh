@@ -26,7 +26,7 @@ fail() {
 # verdict: ends a judge, well only if nothing failed.
 verdict() {
   judged=yes
-  ((failed == 0)) && echo "PASS $judge ($SECONDS s)"
+  if ((failed == 0)); then echo "PASS $judge ($SECONDS s)"; else echo "FAIL $judge ($SECONDS s)"; fi
   exit $failed
 }
 
