@@ -117,6 +117,7 @@ descendants() {
 cleanup() {
   local status=$? left
   trap '' INT TERM
+  set +e # all of it, whatever of it fails
   # Not asked politely: who still writes would bring the directory back.
   mapfile -t left < <(descendants $$)
   kill -KILL "${left[@]}" 2>/dev/null
