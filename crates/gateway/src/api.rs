@@ -7,7 +7,7 @@ mod expression;
 mod label_name;
 mod labels;
 pub(crate) mod params;
-mod query;
+pub(crate) mod query;
 pub(crate) mod remote_read;
 mod series;
 mod status;

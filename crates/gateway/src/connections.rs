@@ -1,5 +1,7 @@
-//! Serves HTTP connections within bounds: of their number, of what a request's head may hold, of how long it may take.
+//! Serves connections within bounds: of their number, of what a request's head may hold, of how long it may take, of what a
+//! client makes the server hold that does not read.
 
+mod greeting;
 mod stalled;
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
@@ -13,87 +15,152 @@ use hyper_util::{
 };
 use rustls::ServerConfig;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{connections::stalled::EndsWhenStalled, web_config::WebConfig};
+use crate::{
+    connections::{greeting::GreetsInTime, stalled::EndsWhenStalled},
+    web_config::WebConfig,
+};
 
 /// A request's line and headers.
 const MAX_HEAD_BYTES: usize = 256 << 10;
 const MAX_HEADERS: usize = 200;
-/// How long a client may take for them, and before that for TLS.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests of one HTTP/2 connection at a time.
-const MAX_STREAMS: u32 = 200;
+/// The same of a request by HTTP/2.
+const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
+/// Requests of one HTTP/2 connection at a time. Go's clients wait when there are more.
+const MAX_STREAMS: u32 = 250;
+/// What an HTTP/2 client may send before somebody reads it, in one request and in all of a connection. Requests are small.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// Bytes of an HTTP/2 answer that wait for a client to read them.
+const MAX_SEND_BYTES: usize = 64 << 10;
+/// Whether an HTTP/2 client is still there is asked so often, and it may take so long to say so.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
-/// Serves until `stop` says so; then waits for requests under way, at most for `grace`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    web: Option<WebConfig>,
-    max_connections: usize,
-    mut stop: watch::Receiver<bool>,
-    grace: Duration,
-) {
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
-    let mut stopped = pin!(async move {
-        // If nobody can say so any more, it is time too.
-        let _ = stop.wait_for(|stop| *stop).await;
-    });
-    loop {
-        let accept = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        tokio::select! {
-            () = &mut stopped => break,
-            Some(_) = connections.join_next() => {}
-            (accepted, permit) = accept => match accepted {
-                Ok((stream, _)) => {
-                    let tls = web.as_ref().and_then(WebConfig::tls);
-                    let connection = connection(stream, tls, router.clone(), graceful.watcher());
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        connection.await;
-                    });
-                }
-                Err(error) => {
-                    // Too many open files, as a rule: some will be closed.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "closing connections that did not end in time");
-    }
-    connections.shutdown().await;
+/// What is spoken on a port.
+#[derive(Clone, Debug)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1, and with TLS HTTP/2, too.
+    Http(Option<WebConfig>),
+    /// HTTP/2 only, by TLS or not.
+    Grpc(Option<Arc<ServerConfig>>),
 }
 
-async fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, router: Router, watcher: Watcher) {
-    // Answers are written in large pieces.
-    let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
-    let Some(tls) = tls else {
-        return run(watcher, http1().serve_connection(TokioIo::new(EndsWhenStalled::new(stream)), service)).await;
-    };
-    let stream = match tokio::time::timeout(HEAD_TIMEOUT, encrypted(stream, tls)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "no TLS came about"),
-        Err(_) => return tracing::debug!("the client took too long for TLS"),
-    };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        run(watcher, http2().serve_connection(TokioIo::new(stream), service)).await;
-    } else {
-        run(watcher, http1().serve_connection(TokioIo::new(stream), service)).await;
+impl Protocol {
+    /// How connections are encrypted from now on, if they are.
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        match self {
+            Self::Http(web) => web.as_ref().and_then(WebConfig::tls),
+            Self::Grpc(tls) => tls.clone(),
+        }
+    }
+
+    const fn is_grpc(&self) -> bool {
+        matches!(self, Self::Grpc(_))
+    }
+}
+
+/// A port, and what its connections are held to.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) protocol: Protocol,
+    pub(crate) max_connections: usize,
+    /// How long a client may take for TLS, and then for the head of a request, or to say that it speaks HTTP/2.
+    pub(crate) head_timeout: Duration,
+    /// How long requests under way may take in the end.
+    pub(crate) grace: Duration,
+}
+
+impl Port {
+    /// Serves until `stop` says so; then waits for requests under way.
+    pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
+        let Self { listener, router, protocol, max_connections, head_timeout, grace } = self;
+        let graceful = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let mut connections = JoinSet::new();
+        let mut stopped = pin!(async move {
+            // If nobody can say so any more, it is time too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        loop {
+            let accept = async {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (listener.accept().await, permit)
+            };
+            tokio::select! {
+                () = &mut stopped => break,
+                Some(_) = connections.join_next() => {}
+                (accepted, permit) = accept => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = Connection {
+                            tls: protocol.tls(),
+                            is_grpc: protocol.is_grpc(),
+                            head_timeout,
+                            router: router.clone(),
+                            watcher: graceful.watcher(),
+                        };
+                        connections.spawn(async move {
+                            let _permit = permit;
+                            connection.serve(stream).await;
+                        });
+                    }
+                    Err(error) => {
+                        // Too many open files, as a rule: some will be closed.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "closing connections that did not end in time");
+        }
+        connections.shutdown().await;
+    }
+}
+
+/// How one connection is served.
+struct Connection {
+    tls: Option<Arc<ServerConfig>>,
+    is_grpc: bool,
+    head_timeout: Duration,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream) {
+        // Answers are written in large pieces.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.take() else {
+            let by_http2 = self.is_grpc;
+            return self.answer(EndsWhenStalled::new(stream), by_http2).await;
+        };
+        let stream = match tokio::time::timeout(self.head_timeout, encrypted(stream, tls)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "no TLS came about"),
+            Err(_) => return tracing::debug!("the client took too long for TLS"),
+        };
+        let by_http2 = self.is_grpc || stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.answer(stream, by_http2).await;
+    }
+
+    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, by_http2: bool) {
+        let service = TowerToHyperService::new(self.router);
+        if by_http2 {
+            let io = TokioIo::new(GreetsInTime::new(stream, self.head_timeout));
+            run(self.watcher, http2().serve_connection(io, service)).await;
+        } else {
+            run(self.watcher, http1(self.head_timeout).serve_connection(TokioIo::new(stream), service)).await;
+        }
     }
 }
 
@@ -103,11 +170,11 @@ async fn run<C: GracefulConnection<Error = hyper::Error>>(watcher: Watcher, conn
     }
 }
 
-fn http1() -> http1::Builder {
+fn http1(head_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
     builder
@@ -115,11 +182,16 @@ fn http1() -> http1::Builder {
 
 fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
+    let (interval, timeout) = KEEP_ALIVE;
     builder
         .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(60))
+        .keep_alive_interval(interval)
+        .keep_alive_timeout(timeout)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(1 << 16);
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BYTES);
     builder
 }
 

@@ -1,35 +1,39 @@
 //! Thanos' APIs: `Info`, `Store` and `Query`, with health and reflection.
 
+mod answer;
 mod compression;
+mod deadline;
 mod info;
 pub(crate) mod metrics;
 mod query;
 mod shard;
-mod stopping;
 mod store;
+mod tls;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
-use axum::middleware;
+use axum::{Router, middleware};
 use futures::FutureExt;
-use tokio::net::TcpListener;
-use tonic::{
-    Code, Status,
-    service::Routes,
-    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
+use tokio::sync::watch;
+use tonic::{Code, Status, service::Routes};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
 };
-use tonic_health::ServingStatus;
 
+pub use crate::grpc::tls::ServerTls;
 use crate::{
     api::error::{ApiError, ErrorType},
+    connections::{Port, Protocol},
     gateway::Gateway,
     grpc::{
+        deadline::Late,
         info::InfoService,
         proto::{info::info_server::InfoServer, query_server::QueryServer, store_server::StoreServer},
         query::QueryService,
-        stopping::Late,
         store::StoreService,
     },
+    server::ThanosPort,
 };
 
 /// Messages of the protobuf files, as `tests/protos.rs` makes them.
@@ -52,41 +56,18 @@ pub(crate) mod proto {
 
 const DESCRIPTORS: &[u8] = include_bytes!("grpc/generated/descriptors.bin");
 
-/// Requests hold matchers and a query; what is larger means no good.
-const MAX_REQUEST_BYTES: usize = 16 << 20;
-
-/// Certificates of a gRPC port, in PEM.
-#[derive(Clone, Debug)]
-pub struct ServerTls {
-    /// The server's certificate and the chain above it.
-    pub certificate: Vec<u8>,
-    /// Its private key.
-    pub key: Vec<u8>,
-    /// Clients must have a certificate of this authority, if it is given.
-    pub client_authority: Option<Vec<u8>>,
-}
+/// Requests hold matchers and a query; what is larger means no good. It is what Go's servers take by default.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 impl Gateway {
-    /// Thanos' APIs, healthy from `ready` until `stop`.
-    async fn thanos_api(
-        &self,
-        ready: impl Future<Output = ()> + Send + 'static,
-        stop: impl Future<Output = ()> + Send + 'static,
-        late: Late,
-    ) -> Routes {
+    /// Thanos' APIs as a server has them, with reflection, healthy always. Connections are the caller's to bound.
+    pub async fn thanos_api(&self) -> Router {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", ServingStatus::NotServing).await;
-        tokio::spawn(async move {
-            let serving = async {
-                ready.await;
-                health.set_service_status("", ServingStatus::Serving).await;
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                () = serving => {}
-                () = stop => health.set_service_status("", ServingStatus::NotServing).await,
-            }
-        });
+        health.set_service_status("", ServingStatus::Serving).await;
+        self.thanos_router(health_service, pending().boxed().shared())
+    }
+
+    fn thanos_router(&self, health: HealthServer<impl Health>, late: Late) -> Router {
         let info = InfoServer::new(InfoService(self.clone())).max_decoding_message_size(MAX_REQUEST_BYTES);
         let store = StoreServer::new(StoreService(self.clone()))
             .max_decoding_message_size(MAX_REQUEST_BYTES)
@@ -94,7 +75,7 @@ impl Gateway {
         let query = QueryServer::new(QueryService(self.clone()))
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(usize::MAX);
-        let mut routes = Routes::new(info).add_service(store).add_service(query).add_service(health_service);
+        let mut routes = Routes::new(info).add_service(store).add_service(query).add_service(health);
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -104,61 +85,58 @@ impl Gateway {
         if let (Ok(v1), Ok(alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
             routes = routes.add_service(v1).add_service(alpha);
         }
-        let routes = routes.into_axum_router().layer(middleware::from_fn(compression::recode));
-        let routes = routes.layer(middleware::from_fn_with_state(late, stopping::end));
-        Routes::from(routes.layer(middleware::from_fn_with_state(Arc::clone(&self.0.metrics), metrics::measure)))
+        routes
+            .into_axum_router()
+            .layer(middleware::from_fn_with_state(self.clone(), compression::recode))
+            .layer(middleware::from_fn_with_state(late, deadline::end))
+            .layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
     }
 
-    /// Serves Thanos' APIs until `stop`; then waits for requests under way, at most for `grace`.
+    /// Serves Thanos' APIs until `stop`, healthy from when the catalog is ready; then waits for requests under way.
     pub(crate) async fn serve_thanos(
         &self,
-        listener: TcpListener,
-        mut server: Server,
-        stop: impl Future<Output = ()> + Send + Clone + 'static,
-        grace: Duration,
+        port: ThanosPort,
+        max_connections: usize,
+        head_timeout: Duration,
+        stop: watch::Receiver<bool>,
     ) {
-        let catalog = Arc::clone(&self.0.catalog);
-        let ready = async move {
-            while !catalog.snapshot().is_ready() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        let stopped = |mut stop: watch::Receiver<bool>| async move {
+            // If nobody can say so any more, it is time too.
+            let _ = stop.wait_for(|stop| *stop).await;
         };
-        let over = stop.clone();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status("", ServingStatus::NotServing).await;
+        let (catalog, over) = (Arc::clone(&self.0.catalog), stopped(stop.clone()));
+        tokio::spawn(async move {
+            let serving = async {
+                while !catalog.snapshot().is_ready() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                health.set_service_status("", ServingStatus::Serving).await;
+                pending::<()>().await;
+            };
+            tokio::select! {
+                () = serving => {}
+                () = over => health.set_service_status("", ServingStatus::NotServing).await,
+            }
+        });
+        let ThanosPort { listener, tls, grace } = port;
+        let over = stopped(stop.clone());
         let late = async move {
             over.await;
             tokio::time::sleep(grace).await;
         };
-        let late = late.boxed().shared();
-        let routes = self.thanos_api(ready, stop.clone(), late.clone()).await;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, stop);
-        let too_late = async {
-            late.await;
-            // Time to tell clients of it.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        let port = Port {
+            listener,
+            router: self.thanos_router(health_service, late.boxed().shared()),
+            protocol: Protocol::Grpc(tls),
+            max_connections,
+            head_timeout,
+            // Time to tell clients that it is late.
+            grace: grace + Duration::from_secs(1),
         };
-        tokio::select! {
-            result = serving => if let Err(error) = result {
-                tracing::error!(%error, "Thanos' APIs are no longer served");
-            },
-            () = too_late => tracing::warn!("gRPC connections did not end in time"),
-        }
+        port.serve(stop).await;
     }
-}
-
-/// A server with bounds and, if wanted, TLS.
-pub(crate) fn server(tls: Option<&ServerTls>) -> Result<Server, tonic::transport::Error> {
-    let server = Server::builder()
-        .http2_adaptive_window(Some(true))
-        .http2_keepalive_interval(Some(Duration::from_secs(60)))
-        .http2_max_header_list_size(1 << 16)
-        .max_concurrent_streams(1000);
-    let Some(tls) = tls else { return Ok(server) };
-    let mut config = ServerTlsConfig::new().identity(Identity::from_pem(&tls.certificate, &tls.key));
-    if let Some(authority) = &tls.client_authority {
-        config = config.client_ca_root(Certificate::from_pem(authority));
-    }
-    server.tls_config(config)
 }
 
 impl From<ApiError> for Status {

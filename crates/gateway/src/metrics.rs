@@ -72,6 +72,7 @@ pub struct Metrics {
     pages_scanned: Family<ScanLabels, Counter>,
     reads: Family<ColumnLabels, Counter>,
     read_bytes: Family<ColumnLabels, Counter>,
+    columns: Family<ColumnLabels, Counter>,
     rows: Family<ColumnLabels, Counter>,
     bucket_requests: Counter,
     running: Family<What, Gauge>,
@@ -112,6 +113,7 @@ impl Metrics {
             pages_scanned: Family::default(),
             reads: Family::default(),
             read_bytes: Family::default(),
+            columns: Family::default(),
             rows: Family::default(),
             bucket_requests: Counter::default(),
             running: Family::default(),
@@ -152,6 +154,11 @@ impl Metrics {
         );
         r.register("search_pages_read", "Ranges of pages that were read from files of shards", metrics.reads.clone());
         r.register_with_unit("search_pages_read_size", "Bytes of these", Unit::Bytes, metrics.read_bytes.clone());
+        r.register(
+            "search_column_materialized",
+            "Columns of row groups whose labels or chunks were read for rows that fitted",
+            metrics.columns.clone(),
+        );
         r.register(
             "search_rows_materialized",
             "Rows that fitted, of which labels or chunks were read",
@@ -222,6 +229,11 @@ impl Metrics {
         }
         for (scan, pages) in ["equal", "regex"].into_iter().zip(scanned).filter(|(_, pages)| *pages > 0) {
             self.pages_scanned.get_or_create(&ScanLabels { column: "labels", scan, method }).inc_by(pages);
+        }
+        for (column, columns) in [("labels", explain.label_columns), ("chunks", explain.chunk_columns)] {
+            if columns > 0 {
+                self.columns.get_or_create(&ColumnLabels { column, method }).inc_by(columns);
+            }
         }
         let mut read = [("labels", 0, 0), ("chunks", 0, 0)];
         for reads in &explain.reads {

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use crate::api::error::{ApiError, ErrorType};
 
 /// How long a client may take to send a body.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// What bodies may hold at once, of all requests that were not answered yet.
 const MOST_HELD: usize = 256 << 20;
 
@@ -26,17 +26,42 @@ pub(crate) struct RequestBodies(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     pub(crate) bytes: Vec<u8>,
-    counted: usize,
-    held: Arc<AtomicUsize>,
+    held: Held,
 }
 
-impl Drop for RequestBody {
+/// What one request holds. It counts until the last clone is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Held(Arc<Share>);
+
+#[derive(Debug)]
+struct Share {
+    counted: AtomicUsize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Held {
+    /// Counts so many bytes more; fails if all requests hold too much.
+    pub(crate) fn add(&self, bytes: usize) -> Result<(), ApiError> {
+        self.0.counted.fetch_add(bytes, Ordering::Relaxed);
+        if self.0.all.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MOST_HELD {
+            return Err(ApiError::new(ErrorType::Unavailable, "too many large requests at the same time"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.counted, Ordering::Relaxed);
+        self.all.fetch_sub(*self.counted.get_mut(), Ordering::Relaxed);
     }
 }
 
 impl RequestBodies {
+    /// For a request of which nothing has come yet.
+    pub(crate) fn holding(&self) -> Held {
+        Held(Arc::new(Share { counted: AtomicUsize::new(0), all: Arc::clone(&self.0) }))
+    }
+
     /// Reads a body of at most so many bytes.
     pub(crate) async fn read(&self, body: Body, max_bytes: usize) -> Result<RequestBody, ApiError> {
         let read = tokio::time::timeout(TIMEOUT, self.read_on(body, max_bytes)).await;
@@ -44,17 +69,14 @@ impl RequestBodies {
     }
 
     async fn read_on(&self, mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiError> {
-        let mut read = RequestBody { bytes: Vec::new(), counted: 0, held: Arc::clone(&self.0) };
+        let mut read = RequestBody { bytes: Vec::new(), held: self.holding() };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| ApiError::bad_data(format!("the request's body breaks off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             if data.len() > max_bytes - read.bytes.len() {
                 return Err(ApiError::bad_data(format!("the request's body is longer than {max_bytes} bytes")));
             }
-            read.counted += data.len();
-            if self.0.fetch_add(data.len(), Ordering::Relaxed) + data.len() > MOST_HELD {
-                return Err(ApiError::new(ErrorType::Unavailable, "too many large requests at the same time"));
-            }
+            read.held.add(data.len())?;
             read.bytes.extend_from_slice(&data);
         }
         Ok(read)

@@ -1,17 +1,17 @@
 //! Ports, the catalog's upkeep, and an orderly end.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use rustls::ServerConfig;
 use snafu::ResultExt;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     api::error::chain,
-    connections,
+    connections::{Port, Protocol},
     error::{Bind, Detail, Result},
     gateway::{Gateway, now},
-    grpc::{self, ServerTls},
+    grpc::ServerTls,
     web_config::{WebConfig, guarded},
 };
 
@@ -38,8 +38,12 @@ pub struct ServerOptions {
     pub web: Option<WebConfig>,
     /// Of metrics, health and state.
     pub internal_address: SocketAddr,
-    /// Connections of each HTTP port at a time; more wait until others end.
+    /// Connections of each port at a time; more wait until others end.
     pub max_connections: usize,
+    /// How long a client may take for TLS, and then for the head of its request; by HTTP/2, for the first bytes.
+    pub head_timeout: Duration,
+    /// Time between looks whether the web configuration changed.
+    pub reload_interval: Duration,
     /// How long requests under way may take after the end was asked for, on each port.
     pub prometheus_grace: Duration,
     /// Likewise.
@@ -58,6 +62,8 @@ impl ServerOptions {
             thanos: None,
             web: None,
             max_connections: 4096,
+            head_timeout: Duration::from_secs(15),
+            reload_interval: Duration::from_secs(2),
             internal_address,
             prometheus_grace: grace,
             internal_grace: grace,
@@ -73,7 +79,15 @@ pub struct Server {
     options: ServerOptions,
     prometheus: TcpListener,
     internal: TcpListener,
-    thanos: Option<(TcpListener, tonic::transport::Server, Duration)>,
+    thanos: Option<ThanosPort>,
+}
+
+/// Of Thanos' APIs.
+#[derive(Debug)]
+pub(crate) struct ThanosPort {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) grace: Duration,
 }
 
 impl Server {
@@ -86,10 +100,10 @@ impl Server {
         let internal = listen("metrics and health", "--http.internal.port", options.internal_address).await?;
         let thanos = match &options.thanos {
             Some(thanos) => {
-                let server =
-                    grpc::server(thanos.tls.as_ref()).map_err(|error| Detail::Tls { message: chain(&error) })?;
+                let tls = thanos.tls.as_ref().map(ServerTls::config).transpose();
+                let tls = tls.map_err(|message| Detail::Tls { message })?;
                 let listener = listen("Thanos' APIs", "--http.thanos.port", thanos.address).await?;
-                Some((listener, server, thanos.grace))
+                Some(ThanosPort { listener, tls, grace: thanos.grace })
             }
             None => None,
         };
@@ -105,7 +119,7 @@ impl Server {
     /// Where it listens for Thanos' APIs, if it does.
     #[must_use]
     pub fn thanos_address(&self) -> Option<SocketAddr> {
-        self.thanos.as_ref().and_then(|(listener, ..)| listener.local_addr().ok())
+        self.thanos.as_ref().and_then(|port| port.listener.local_addr().ok())
     }
 
     /// Where it listens for metrics and health.
@@ -119,35 +133,29 @@ impl Server {
         let (sender, stopped) = watch::channel(false);
         let gateway = &self.gateway;
         let prometheus = gateway.prometheus_api().merge(gateway.health_api()).merge(gateway.ui());
-        let web = self.options.web;
-        let guarded = |router| guarded(router, web.clone(), std::sync::Arc::clone(gateway.metrics()));
-        let following = web.clone().map(|web| tokio::spawn(web.follow()));
+        let web = self.options.web.clone();
+        let guarded = |router| guarded(router, web.clone(), Arc::clone(gateway.metrics()));
+        let ServerOptions { max_connections, head_timeout, .. } = self.options;
+        let port = |listener, router, grace| Port {
+            listener,
+            router: guarded(router),
+            protocol: Protocol::Http(web.clone()),
+            max_connections,
+            head_timeout,
+            grace,
+        };
+        let following = web.clone().map(|web| tokio::spawn(web.follow(self.options.reload_interval)));
         let upkeep = tokio::spawn(keep_up(gateway.clone(), self.options.discovery_interval));
-        let serving = tokio::spawn(connections::serve(
-            self.prometheus,
-            guarded(prometheus),
-            web.clone(),
-            self.options.max_connections,
-            stopped.clone(),
-            self.options.prometheus_grace,
-        ));
-        let thanos = self.thanos.map(|(listener, server, grace)| {
-            let (gateway, mut stopped) = (gateway.clone(), stopped);
-            let stop = async move {
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            tokio::spawn(async move { gateway.serve_thanos(listener, server, stop.shared(), grace).await })
+        let prometheus = port(self.prometheus, prometheus, self.options.prometheus_grace);
+        let serving = tokio::spawn(prometheus.serve(stopped.clone()));
+        let thanos = self.thanos.map(|port| {
+            let gateway = gateway.clone();
+            tokio::spawn(async move { gateway.serve_thanos(port, max_connections, head_timeout, stopped).await })
         });
         // Its end comes last, so that the end of the others can be watched.
         let (internal_sender, internal_stopped) = watch::channel(false);
-        let watching = tokio::spawn(connections::serve(
-            self.internal,
-            guarded(gateway.internal_api()),
-            web.clone(),
-            self.options.max_connections,
-            internal_stopped,
-            self.options.internal_grace,
-        ));
+        let internal = port(self.internal, gateway.internal_api(), self.options.internal_grace);
+        let watching = tokio::spawn(internal.serve(internal_stopped));
         stop.await;
         tracing::info!("stopping: no more connections, requests under way may end");
         // Nobody may be left to hear it.

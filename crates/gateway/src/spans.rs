@@ -10,6 +10,7 @@ use opentelemetry::{
     trace::{FutureExt, Span, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer},
 };
 use promparquet_query::{Operation, ShardExplain};
+use tonic::Code;
 
 /// Who takes spans, if somebody does.
 #[derive(Clone, Default, Debug)]
@@ -52,6 +53,19 @@ impl Spans {
         }
         span.end();
         answer
+    }
+
+    /// A call by gRPC, within the trace that its metadata name.
+    pub(crate) fn call(&self, service: &'static str, method: &'static str, metadata: &HeaderMap) -> Option<CallSpan> {
+        let tracer = self.0.as_ref()?;
+        let parent =
+            opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Headers(metadata)));
+        let builder =
+            SpanBuilder::from_name(format!("{service}/{method}")).with_kind(SpanKind::Server).with_attributes(
+                [("rpc.system", "grpc"), ("rpc.service", service), ("rpc.method", method)]
+                    .map(|(key, value)| KeyValue::new(key, value)),
+            );
+        Some(CallSpan(parent.with_span(tracer.build_with_context(builder, &parent))))
     }
 
     /// Adds what is known to the span of the request that runs, if it is traced.
@@ -99,5 +113,36 @@ impl Spans {
             }
             span.end();
         })
+    }
+}
+
+/// The span of a call by gRPC, which lasts until its last message.
+#[derive(Debug)]
+pub(crate) struct CallSpan(Context);
+
+impl CallSpan {
+    /// In which the call runs.
+    pub(crate) fn context(&self) -> Context {
+        self.0.clone()
+    }
+
+    /// Ends with the status of the call.
+    pub(crate) fn end(self, code: Code) {
+        let span = self.0.span();
+        span.set_attribute(KeyValue::new("rpc.grpc.status_code", i64::from(i32::from(code))));
+        // Others are the client's fault, or its wish.
+        let is_failure = matches!(
+            code,
+            Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        );
+        if is_failure {
+            span.set_status(Status::error(code.description()));
+        }
+        span.end();
     }
 }

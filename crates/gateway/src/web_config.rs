@@ -41,14 +41,11 @@ use axum::http::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-pub(crate) use crate::web_config::admission::guarded;
+pub(crate) use crate::web_config::{admission::guarded, tls::certificates};
 use crate::{
     error::{Detail, Result},
     web_config::{authentication::Authentication, rate_limit::RateLimit},
 };
-
-/// How often it is looked whether something changed.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Who may ask the HTTP ports of a [`Server`](crate::Server), and by what TLS; see Prometheus' flag `--web.config.file`. Cheap to
 /// clone; clones see what changes.
@@ -97,11 +94,11 @@ impl WebConfig {
         self.current().tls.clone()
     }
 
-    /// Reads the files again when they changed, for ever.
-    pub(crate) async fn follow(self) {
+    /// Reads the files again when they changed, for ever; looks for it each `interval`.
+    pub(crate) async fn follow(self, interval: Duration) {
         let mut last_problem = None;
         loop {
-            tokio::time::sleep(RELOAD_INTERVAL).await;
+            tokio::time::sleep(interval).await;
             let config = self.clone();
             let problem = match tokio::task::spawn_blocking(move || config.reload()).await {
                 Ok(Ok(changed)) => {

@@ -52,6 +52,10 @@ pub struct ShardExplain {
     pub reads: Vec<ReadExplain>,
     /// Time spent computing, summed over threads that waited for nothing.
     pub compute: Vec<(Stage, Duration)>,
+    /// Columns of labels that were read for series found, counted in each row group.
+    pub label_columns: u64,
+    /// Data columns whose chunks were read for them, counted likewise.
+    pub chunk_columns: u64,
     /// Series given.
     pub series: u64,
     /// Samples in the chunks given.

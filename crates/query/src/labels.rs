@@ -307,6 +307,8 @@ async fn read_columns(
     mut table: LabelTable,
     columns: Vec<(usize, RowRanges, u32)>,
 ) -> Result<LabelTable> {
+    let materialized = columns.len() as u64;
+    question.recorder.update(|explain| explain.label_columns = explain.label_columns.saturating_add(materialized));
     let mut plan = ReadPlan::default();
     let mut parts = Vec::with_capacity(columns.len());
     for (position, rows, count) in columns {

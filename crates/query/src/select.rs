@@ -92,6 +92,8 @@ impl Select {
             return Ok(());
         }
         let columns = self.data_columns();
+        let materialized = (columns.len() as u64).saturating_mul(row_groups.len() as u64);
+        self.question.recorder.update(|explain| explain.chunk_columns = materialized);
         let pages = Arc::new(ChunkPages::new(&self.question.shard, &row_groups, &columns));
 
         // Rows are in label order as a rule: so begin to read chunks in the order of the file.

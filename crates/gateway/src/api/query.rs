@@ -163,7 +163,7 @@ impl Shared {
 }
 
 /// What spans say of a query.
-fn describe(request: &QueryRequest, timeout: Duration) -> Vec<KeyValue> {
+pub(crate) fn describe(request: &QueryRequest, timeout: Duration) -> Vec<KeyValue> {
     const MOST: usize = 2000;
     let mut all = vec![
         KeyValue::new("query.expr", request.query.chars().take(MOST).collect::<String>()),

@@ -8,6 +8,7 @@
 //! the request was, as Go's servers do it: clients of that language tell all that they know, whether they want it or not.
 
 use std::{
+    future::Future,
     io::{Read, Write},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,7 +16,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{CONTENT_TYPE, HeaderName},
@@ -26,7 +27,13 @@ use axum::{
 use bytes::{Buf, BufMut, BytesMut};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use hyper::body::{Body as HttpBody, Frame};
-use tonic::Status;
+use tokio::time::Sleep;
+use tonic::{Code, Status};
+
+use crate::{
+    gateway::Gateway,
+    request_body::{Held, TIMEOUT},
+};
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -34,6 +41,10 @@ const KNOWN: &str = "identity,snappy,gzip";
 
 /// The compression byte and the length.
 const HEAD_BYTES: usize = 5;
+
+/// What a request holds in memory, for each byte of it: a matcher without content is two bytes long and takes 56, and lists
+/// that grow are there twice.
+const EXPANSION: usize = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Encoding {
@@ -64,8 +75,9 @@ impl Encoding {
     }
 }
 
-/// Makes plain messages of those of the request, and compresses those of the answer likewise.
-pub(crate) async fn recode(mut request: Request, next: Next) -> Response {
+/// Makes plain messages of those of the request, and compresses those of the answer likewise. What requests hold is bounded, and
+/// counts until they are answered.
+pub(crate) async fn recode(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if !kind.starts_with(b"application/grpc") {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
@@ -79,12 +91,41 @@ pub(crate) async fn recode(mut request: Request, next: Next) -> Response {
         }
     };
     request.headers_mut().remove(ENCODING);
-    let mut response = next.run(request.map(|body| Messages::body(body, Recoding::Decompress(encoding)))).await;
+    let held = gateway.0.bodies.holding();
+    // Those who ask for descriptions may take their time.
+    let is_lasting = request.uri().path().starts_with("/grpc.reflection.");
+    let timer = (!is_lasting).then(|| Box::pin(tokio::time::sleep(TIMEOUT)));
+    let mut response = next
+        .run(
+            request.map(|body| {
+                Body::new(Messages { timer, ..Messages::new(body, Recoding::Decompress(encoding), &held) })
+            }),
+        )
+        .await;
     if encoding == Encoding::Identity {
-        return response;
+        return response.map(|inner| Body::new(Holding { inner, _held: held }));
     }
     response.headers_mut().insert(ENCODING, HeaderValue::from_static(encoding.name()));
-    response.map(|body| Messages::body(body, Recoding::Compress(encoding)))
+    response.map(|body| Body::new(Messages::new(body, Recoding::Compress(encoding), &held)))
+}
+
+/// The body of an answer as it is. The request counts until its end.
+struct Holding {
+    inner: Body,
+    _held: Held,
+}
+
+impl HttpBody for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,11 +201,33 @@ struct Messages {
     pending: BytesMut,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// What the request holds.
+    held: Held,
+    /// Runs while a request does not come to its end.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Messages {
-    fn body(inner: Body, recoding: Recoding) -> Body {
-        Body::new(Self { inner, recoding, pending: BytesMut::new(), trailers: None, ended: false })
+    fn new(inner: Body, recoding: Recoding, held: &Held) -> Self {
+        let held = held.clone();
+        Self { inner, recoding, pending: BytesMut::new(), trailers: None, ended: false, held, timer: None }
+    }
+
+    /// Counts what came of a request.
+    fn hold(&self, bytes: usize) -> Result<(), Status> {
+        if let Recoding::Compress(_) = self.recoding {
+            return Ok(());
+        }
+        Ok(self.held.add(bytes.saturating_mul(EXPANSION))?)
+    }
+
+    /// What comes next of the body, unless it takes too long.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let (true, Some(timer)) = (polled.is_pending(), &mut self.timer) else { return polled };
+        ready!(timer.as_mut().poll(cx));
+        let status = Status::new(Code::DeadlineExceeded, "the request did not come to its end in time");
+        Poll::Ready(Some(Err(axum::Error::new(status))))
     }
 
     /// The messages that are whole.
@@ -183,7 +246,11 @@ impl Messages {
             }
             self.pending.advance(HEAD_BYTES);
             let data = self.pending.split_to(length);
+            let before = out.len();
             self.recoding.append(compressed == 1, &data, &mut out)?;
+            if compressed == 1 {
+                self.hold(out.len() - before)?;
+            }
         }
         Ok(out.freeze())
     }
@@ -195,9 +262,13 @@ impl HttpBody for Messages {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         while !self.ended {
-            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            let mut too_much = None;
+            match ready!(self.poll_inner(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.pending.extend_from_slice(&data),
+                    Ok(data) => {
+                        too_much = self.hold(data.len()).err();
+                        self.pending.extend_from_slice(&data);
+                    }
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
                 Some(Err(error)) => {
@@ -206,7 +277,7 @@ impl HttpBody for Messages {
                 }
                 None => self.ended = true,
             }
-            let whole = match self.whole() {
+            let whole = match too_much.map_or_else(|| self.whole(), Err) {
                 Ok(_) if self.ended && !self.pending.is_empty() => {
                     Err(Status::invalid_argument("the last message ends early"))
                 }
@@ -236,12 +307,14 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::request_body::RequestBodies;
 
     /// What comes out if `bytes` come in pieces of `step`.
     async fn recoded(bytes: &[u8], step: usize, recoding: Recoding) -> Result<Vec<u8>, Status> {
         let pieces: Vec<_> =
             bytes.chunks(step).map(|piece| Ok::<_, axum::Error>(Bytes::copy_from_slice(piece))).collect();
-        let body = Messages::body(Body::from_stream(stream::iter(pieces)), recoding);
+        let held = RequestBodies::default().holding();
+        let body = Body::new(Messages::new(Body::from_stream(stream::iter(pieces)), recoding, &held));
         let mut stream = body.into_data_stream();
         let mut out = Vec::new();
         while let Some(piece) = stream.next().await {
@@ -275,10 +348,41 @@ mod tests {
         let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
         let inner =
             Body::new(Body::from(message(0, b"x")).with_trailers(std::future::ready(Some(Ok(trailers.clone())))));
-        let all = Messages::body(inner, Recoding::Compress(Encoding::Snappy)).collect().await.unwrap();
+        let held = RequestBodies::default().holding();
+        let of = |inner| Messages::new(inner, Recoding::Compress(Encoding::Snappy), &held);
+        let all = of(inner).collect().await.unwrap();
         assert_eq!(all.trailers(), Some(&trailers));
         assert_eq!(all.to_bytes()[0], 1);
-        assert!(Messages::body(Body::empty(), Recoding::Compress(Encoding::Snappy)).is_end_stream());
+        assert!(of(Body::empty()).is_end_stream());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_so_does_memory() {
+        let bodies = RequestBodies::default();
+        let half = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(&[0, 0, 0, 0, 9, 1]))]);
+        let body = Body::from_stream(half.chain(stream::pending()));
+        let timer = Some(Box::pin(tokio::time::sleep(TIMEOUT)));
+        let recoding = Recoding::Decompress(Encoding::Identity);
+        let slow = Messages { timer, ..Messages::new(body, recoding, &bodies.holding()) };
+        let error = Status::from_error(Box::new(slow.collect().await.unwrap_err()));
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+
+        // As plain ones or compressed, few large requests are held at a time.
+        let large = message(0, &vec![0; 3 << 20]);
+        let compressed = recoded(&large, 1 << 20, Recoding::Compress(Encoding::Gzip)).await.unwrap();
+        let ask = async |bytes: &[u8], encoding| {
+            let body = Body::from(bytes.to_vec());
+            let held = bodies.holding();
+            let taken = Messages::new(body, Recoding::Decompress(encoding), &held).collect().await;
+            taken.map(|_| held).map_err(|error| Status::from_error(Box::new(error)).code())
+        };
+        let first = ask(&large, Encoding::Identity).await.unwrap();
+        let second = ask(&compressed, Encoding::Gzip).await.unwrap();
+        for (bytes, encoding) in [(&large, Encoding::Identity), (&compressed, Encoding::Gzip)] {
+            assert_eq!(ask(bytes, encoding).await.unwrap_err(), Code::Unavailable);
+        }
+        drop((first, second));
+        ask(&large, Encoding::Identity).await.unwrap();
     }
 
     #[tokio::test]

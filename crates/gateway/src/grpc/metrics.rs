@@ -15,6 +15,7 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Body as HttpBody, Frame};
+use opentelemetry::trace::FutureExt;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -22,7 +23,11 @@ use prometheus_client::{
 };
 use tonic::{Code, Status};
 
-use crate::metrics::{Metrics, seconds};
+use crate::{
+    gateway::Gateway,
+    metrics::{Metrics, seconds},
+    spans::CallSpan,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Method {
@@ -115,15 +120,21 @@ impl CallMetrics {
     }
 }
 
-/// Counts calls and messages.
-pub(crate) async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+/// Counts calls and messages, and traces calls.
+pub(crate) async fn measure(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let method = Method::of(request.uri().path());
+    let metrics = Arc::clone(&gateway.0.metrics);
     let calls = &metrics.calls;
     calls.started.get_or_create(&method).inc();
     let (received, sent) = (calls.received.get_or_create_owned(&method), calls.sent.get_or_create_owned(&method));
-    let mut call = Call { metrics, method, started: Instant::now(), code: Code::Cancelled };
-    let request = request.map(|body| Counted::body(body, received, None));
-    let response = next.run(request).await;
+    let span = gateway.0.spans.call(method.grpc_service, method.grpc_method, request.headers());
+    let context = span.as_ref().map(CallSpan::context);
+    let mut call = Call { metrics, method, started: Instant::now(), code: Code::Cancelled, span };
+    let next = next.run(request.map(|body| Counted::body(body, received, None)));
+    let response = match context {
+        Some(context) => next.with_context(context).await,
+        None => next.await,
+    };
     // An answer without messages has its status before them.
     call.learn(response.headers());
     response.map(|body| Counted::body(body, sent, Some(call)))
@@ -135,6 +146,7 @@ struct Call {
     method: Method,
     started: Instant,
     code: Code,
+    span: Option<CallSpan>,
 }
 
 impl Call {
@@ -152,6 +164,9 @@ impl Drop for Call {
         let calls = &self.metrics.calls;
         calls.handled.get_or_create(&Handled { grpc_type, grpc_service, grpc_method, grpc_code }).inc();
         calls.handling.get_or_create(&self.method).observe(self.started.elapsed().as_secs_f64());
+        if let Some(span) = self.span.take() {
+            span.end(self.code);
+        }
     }
 }
 

@@ -3,21 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus_model::Labels;
-use prometheus_promql::{Answer, PointValue, QueryRequest as EngineRequest, QueryTimes, QueryValue};
+use prometheus_promql::{Answer as Evaluated, PointValue, QueryRequest as EngineRequest, QueryTimes, QueryValue};
 use prometheus_queryable::{DedupAlgorithm, DedupQueryable, Queryable};
-use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    api::error::ApiError,
+    api::{error::ApiError, query::describe},
     gateway::Gateway,
     grpc::{
+        answer::{Answer, Messages},
         proto::{
             QueryRangeRequest, QueryRangeResponse, QueryRequest, QueryResponse, QueryStats, TimeSeriesBatch,
             query_range_response, query_response, query_server::Query,
         },
         shard::{Shard, ShardQueryable},
-        store::{Stream1, stream_of},
     },
     prompb::{self, Histogram, Sample, TimeSeries},
 };
@@ -82,8 +81,8 @@ impl_twins!(QueryRangeRequest, QueryRangeResponse, query_range_response::Result)
 
 #[tonic::async_trait]
 impl Query for QueryService {
-    type QueryStream = Stream1<QueryResponse>;
-    type QueryRangeStream = Stream1<QueryRangeResponse>;
+    type QueryStream = Messages<QueryResponse>;
+    type QueryRangeStream = Messages<QueryRangeResponse>;
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let request = request.into_inner();
@@ -113,7 +112,7 @@ impl Query for QueryService {
 
 impl QueryService {
     /// Evaluates the query, then sends warnings, series and statistics, in this order.
-    async fn answer<T: From<Piece> + Send + 'static>(&self, asked: Asked) -> Result<Response<Stream1<T>>, Status> {
+    async fn answer<T: From<Piece> + Send + 'static>(&self, asked: Asked) -> Result<Response<Messages<T>>, Status> {
         let shared = Arc::clone(&self.0.0);
         let seconds = |seconds: i64| u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs);
         let timeout = seconds(asked.timeout_seconds).unwrap_or(shared.options.default_timeout);
@@ -123,6 +122,7 @@ impl QueryService {
         request.timeout = Some(timeout);
         request.lookback = seconds(asked.lookback_seconds);
         let text = request.query.clone();
+        shared.spans.describe(|| describe(&request, timeout));
         let replica_labels = asked.replica_labels.filter(|labels| !labels.is_empty());
         let evaluate = move || async move {
             let mut store: Arc<dyn Queryable> = shared.catalog.snapshot();
@@ -135,19 +135,19 @@ impl QueryService {
             Ok(shared.engine.query(&*store, &request).await?)
         };
         let started = std::time::Instant::now();
-        let result: Result<Answer, ApiError> = self.0.0.grpc_gate.run(timeout, evaluate).await;
+        let result: Result<Evaluated, ApiError> = self.0.0.grpc_gate.run(timeout, evaluate).await;
         self.0.0.count_query(&text, asked.times, started.elapsed(), &result);
-        let answer = result?;
+        let evaluated = result?;
         let batch_size = usize::try_from(asked.batch_size).unwrap_or(0).clamp(1, 10_000);
-        let (sender, receiver) = mpsc::channel(16);
+        let (answer, messages) = Answer::new();
         tokio::spawn(async move {
-            let warnings = answer.annotations.warnings(&text);
+            let warnings = evaluated.annotations.warnings(&text);
             let warnings = (!warnings.is_empty()).then(|| Piece::Warnings(warnings.join("; ")));
             let stats = QueryStats {
-                samples_total: i64::try_from(answer.stats.samples).unwrap_or(i64::MAX),
-                peak_samples: i64::try_from(answer.stats.peak_samples).unwrap_or(i64::MAX),
+                samples_total: i64::try_from(evaluated.stats.samples).unwrap_or(i64::MAX),
+                peak_samples: i64::try_from(evaluated.stats.peak_samples).unwrap_or(i64::MAX),
             };
-            let mut series = series_of(answer.value);
+            let mut series = series_of(evaluated.value);
             let batches = std::iter::from_fn(|| match batch_size {
                 1 => series.next().map(Piece::Series),
                 _ => {
@@ -156,12 +156,13 @@ impl QueryService {
                 }
             });
             for piece in warnings.into_iter().chain(batches).chain([Piece::Stats(stats)]) {
-                if sender.send(Ok(piece.into())).await.is_err() {
-                    return;
+                if let Err(status) = answer.send(piece.into()).await {
+                    return answer.end(Err(status));
                 }
             }
+            answer.end(Ok(()));
         });
-        Ok(Response::new(stream_of(receiver)))
+        Ok(Response::new(messages))
     }
 }
 

@@ -1,14 +1,13 @@
 //! `Store`: series as chunks, names and values of labels.
 
-use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc};
 
-use futures::Stream;
+use opentelemetry::{Context, KeyValue, trace::FutureExt};
 use prometheus_chunks::Encoding;
 use prometheus_model::TimeRange;
 use prometheus_queryable::{
     Grouping, LabelHints, Matcher, Queryable, Relabelled, Relabelling, SelectHints, Series as Found,
 };
-use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     client_chunks::client_chunks,
     gateway::{Gateway, Shared},
     grpc::{
+        answer::{Answer, Messages},
         proto::{
             AggrChunk, Chunk, Label, LabelMatcher, LabelNamesRequest, LabelNamesResponse, LabelValuesRequest,
             LabelValuesResponse, PartialResponseStrategy, Series, SeriesBatch, SeriesRequest, SeriesResponse, chunk,
@@ -26,20 +26,11 @@ use crate::{
     },
 };
 
-/// Messages that wait to be sent.
-const MESSAGES: usize = 64;
+/// A batch is sent when it has so many bytes, however few series that are.
+const BATCH_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct StoreService(pub(crate) Gateway);
-
-pub(crate) type Stream1<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-/// What is sent to `receiver`, as a stream.
-pub(crate) fn stream_of<T: Send + 'static>(receiver: mpsc::Receiver<Result<T, Status>>) -> Stream1<T> {
-    Box::pin(futures::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|message| (message, receiver))
-    }))
-}
 
 fn matchers_of(from: &[LabelMatcher]) -> Result<Vec<Matcher>, ApiError> {
     matchers(from.iter().map(|m| (m.r#type, m.name.as_str(), m.value.as_str())))
@@ -56,26 +47,31 @@ fn incomplete(warnings: &[impl ToString]) -> Status {
 
 #[tonic::async_trait]
 impl Store for StoreService {
-    type SeriesStream = Stream1<SeriesResponse>;
+    type SeriesStream = Messages<SeriesResponse>;
 
     async fn series(&self, request: Request<SeriesRequest>) -> Result<Response<Self::SeriesStream>, Status> {
         let request = request.into_inner();
         let select = matchers_of(&request.matchers)?;
-        let (sender, receiver) = mpsc::channel(MESSAGES);
+        let (answer, messages) = Answer::new();
         let shared = Arc::clone(&self.0.0);
-        tokio::spawn(async move {
-            let sending = send_series(&shared, &request, &select, &sender);
+        shared.spans.describe(|| {
+            let mut all = describe(&request.matchers);
+            all.extend(
+                [("series.start", request.min_time), ("series.end", request.max_time)]
+                    .map(|(k, v)| KeyValue::new(k, v)),
+            );
+            all
+        });
+        let sending = async move {
+            let sending = send_series(&shared, &request, &select, &answer);
             let result = tokio::select! {
                 result = tokio::time::timeout(shared.options.max_timeout, sending) => result,
-                // The client is gone.
-                () = sender.closed() => return,
+                () = answer.closed() => return,
             };
-            let result = result.unwrap_or_else(|_| Err(ApiError::timeout("series").into()));
-            if let Err(status) = result {
-                let _ = sender.send(Err(status)).await;
-            }
-        });
-        Ok(Response::new(stream_of(receiver)))
+            answer.end(result.unwrap_or_else(|_| Err(ApiError::timeout("series").into())));
+        };
+        tokio::spawn(sending.with_context(Context::current()));
+        Ok(Response::new(messages))
     }
 
     async fn label_names(&self, request: Request<LabelNamesRequest>) -> Result<Response<LabelNamesResponse>, Status> {
@@ -112,6 +108,11 @@ impl StoreService {
         request: LabelValuesRequest,
     ) -> Result<(Vec<String>, Vec<String>), Status> {
         let matchers = matchers_of(&request.matchers)?;
+        self.0.0.spans.describe(|| {
+            let mut all = describe(&request.matchers);
+            all.extend(name.iter().map(|name| KeyValue::new("label_values.label", name.clone())));
+            all
+        });
         let dropped = request.without_replica_labels;
         if name.as_ref().is_some_and(|name| dropped.contains(name)) {
             return Ok(Default::default());
@@ -144,11 +145,25 @@ impl StoreService {
     }
 }
 
-type Sender = mpsc::Sender<Result<SeriesResponse, Status>>;
+type Sender = Answer<SeriesResponse>;
 
 async fn send(sender: &Sender, message: Message) -> Result<(), Status> {
-    let response = SeriesResponse { result: Some(message) };
-    sender.send(Ok(response)).await.map_err(|_| Status::cancelled("nobody listens"))
+    sender.send(SeriesResponse { result: Some(message) }).await
+}
+
+/// What spans say of a question for series.
+fn describe(matchers: &[LabelMatcher]) -> Vec<KeyValue> {
+    const MOST: usize = 2000;
+    let mut text = String::new();
+    for LabelMatcher { r#type, name, value } in matchers {
+        if text.len() > MOST {
+            break;
+        }
+        let comma = if text.is_empty() { "" } else { ", " };
+        let operator = ["=", "!=", "=~", "!~"].get(usize::try_from(*r#type).unwrap_or(usize::MAX)).unwrap_or(&"?");
+        text.extend([comma, name.as_str(), operator, value.as_str()]);
+    }
+    vec![KeyValue::new("series.matchers", text.chars().take(MOST).collect::<String>())]
 }
 
 async fn send_series(
@@ -172,7 +187,7 @@ async fn send_series(
         Relabelled::new(set, Relabelling::dropping("leaving out replica labels", &request.without_replica_labels));
     let batch_size = usize::try_from(request.response_batch_size).unwrap_or(0).clamp(1, 10_000);
     let mut sent = 0_usize;
-    let mut batch: Vec<Series> = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0_usize);
     'all: while let Some(found) = set.next_group().await.map_err(ApiError::from)? {
         for one in found {
             if shard.as_ref().is_some_and(|shard| !shard.contains(&one.labels)) {
@@ -189,9 +204,11 @@ async fn send_series(
                 continue;
             }
             sent += 1;
+            bytes += series.chunks.iter().filter_map(|chunk| Some(chunk.raw.as_ref()?.data.len())).sum::<usize>();
             batch.push(series);
-            if batch.len() >= batch_size {
+            if batch.len() >= batch_size || bytes >= BATCH_BYTES {
                 flush(sender, &mut batch, batch_size).await?;
+                bytes = 0;
             }
         }
     }

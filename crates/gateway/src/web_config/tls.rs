@@ -75,7 +75,8 @@ fn pem(
     }
 }
 
-fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// At least one; `what` they are is for the message.
+pub(crate) fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|error| format!("{what} is not in PEM: {error}"))?;
     if certificates.is_empty() { Err(format!("{what} holds no certificate in PEM")) } else { Ok(certificates) }

@@ -21,14 +21,19 @@ use crate::{
 
 const SERIES: &str = "/thanos.Store/Series";
 
-async fn still_serves(served: &Served) {
+pub(crate) async fn still_serves(served: &Served) {
     let values = LabelValuesRequest { label: "job".into(), end: i64::MAX, ..LabelValuesRequest::default() };
     let answer = StoreClient::new(channel(served).await).label_values(values).await.unwrap();
     assert_eq!(answer.into_inner().values, ["api", "web"]);
 }
 
 /// Sends bytes as the body of a call and gives its status; without one, that of HTTP.
-async fn call(address: SocketAddr, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Result<Status, u16> {
+pub(crate) async fn call(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: &[u8],
+) -> Result<Status, u16> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -57,7 +62,7 @@ async fn call(address: SocketAddr, path: &str, headers: &[(&'static str, &str)],
     of(&head).or_else(|| of(&trailers)).ok_or(http)
 }
 
-fn message(compressed: u8, data: &[u8]) -> Vec<u8> {
+pub(crate) fn message(compressed: u8, data: &[u8]) -> Vec<u8> {
     [&[compressed][..], &(data.len() as u32).to_be_bytes(), data].concat()
 }
 

@@ -194,7 +194,12 @@ async fn text_that_is_none() {
 /// Those who never come to an end of their request are cut off, and others wait for no longer than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients() {
-    let served = Served::start(Setup { max_connections: Some(8), ..Setup::default() }).await;
+    let served = Served::start(Setup {
+        max_connections: Some(8),
+        head_timeout: Some(Duration::from_secs(2)),
+        ..Setup::default()
+    })
+    .await;
     let started = Instant::now();
     let mut slow = Vec::new();
     for i in 0..8 {

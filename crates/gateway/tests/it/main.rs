@@ -7,6 +7,7 @@ mod errors;
 mod faults;
 mod grafana;
 mod grpc;
+mod grpc_connections;
 mod grpc_hostile;
 mod hostile;
 mod lifecycle;

@@ -47,6 +47,8 @@ async fn are_those_that_users_know() {
         ("search_pages_scanned_total{column=\"labels\",scan=\"regex\",method=\"select\"}", 1.0),
         ("search_pages_read_total{column=\"chunks\",method=\"select\"}", 2.0),
         ("search_pages_read_size_bytes_total{column=\"labels\",method=\"select\"}", 10.0),
+        ("search_column_materialized_total{column=\"labels\",method=\"select\"}", 2.0),
+        ("search_column_materialized_total{column=\"chunks\",method=\"select\"}", 2.0),
         ("search_rows_materialized_total{column=\"chunks\",method=\"select\"}", 3.0),
         ("locate_bucket_requests_total", 4.0),
         ("http_requests_total{code=\"200\",method=\"GET\",path=\"/query\"}", 3.0),

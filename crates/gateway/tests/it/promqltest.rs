@@ -2,19 +2,29 @@
 #![expect(clippy::print_stderr, reason = "says aloud what it skips")]
 
 use std::{
-    collections::BTreeMap,
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
 use prometheus_model::{Labels, Sample};
 use prometheus_promql::{EngineOptions, InstantSeries, ParserOptions, PointValue, QueryValue, RangeSeries};
 use promparquet_testkit::promqltest::{Answered, Report, Script, Target, Times, run};
 use serde_json::Value;
+use tokio::net::TcpStream;
 use ulid::Ulid;
 
 use crate::{
-    client::post_form,
+    client::encode,
     served::{SeriesList, Served, Setup, add_with, memory},
 };
 
@@ -27,7 +37,7 @@ const EXPECTED: [(&str, usize); 1] = [("aggregators.test", 481)];
 #[derive(Default)]
 struct Http {
     series: BTreeMap<Labels, Vec<Sample>>,
-    served: Option<Served>,
+    served: Option<(Served, SendRequest<Full<Bytes>>)>,
 }
 
 #[async_trait]
@@ -53,18 +63,22 @@ impl Target for Http {
         if self.served.is_none() {
             self.served = Some(self.serve().await);
         }
-        let address = self.served.as_ref().unwrap().api;
+        let connection = &mut self.served.as_mut().unwrap().1;
         let seconds = |ms: i64| format!("{}{}.{:03}", if ms < 0 { "-" } else { "" }, ms.abs() / 1000, ms.abs() % 1000);
-        let answer = match times {
-            Times::Instant(time) => {
-                post_form(address, "/api/v1/query", &[("query", query), ("time", &seconds(time))]).await
-            }
+        let (path, form) = match times {
+            Times::Instant(time) => ("query", encode(&[("query", query), ("time", &seconds(time))])),
             Times::Range { start, end, step_ms } => {
                 let times = [("start", &*seconds(start)), ("end", &*seconds(end)), ("step", &*seconds(step_ms))];
-                post_form(address, "/api/v1/query_range", &[&[("query", query)][..], &times].concat()).await
+                ("query_range", encode(&[&[("query", query)][..], &times].concat()))
             }
         };
-        let json = answer.json();
+        let request = Request::post(format!("/api/v1/{path}"))
+            .header("host", "test")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Full::from(form))
+            .unwrap();
+        let answer = connection.send_request(request).await.unwrap();
+        let json: Value = serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
         if json["status"] != "success" {
             return Err(json["error"].as_str().unwrap().to_owned());
         }
@@ -77,7 +91,7 @@ impl Target for Http {
 }
 
 impl Http {
-    async fn serve(&self) -> Served {
+    async fn serve(&self) -> (Served, SendRequest<Full<Bytes>>) {
         let bucket = memory();
         let filled = self.series.iter().filter(|(_, samples)| !samples.is_empty());
         let series: SeriesList = filled.map(|(labels, samples)| (labels.clone(), samples.clone())).collect();
@@ -90,11 +104,15 @@ impl Http {
             start_timestamps: true,
             ..EngineOptions::default()
         };
-        Served::start(Setup { bucket: Some(bucket), engine, ..Setup::default() }).await
+        let served = Served::start(Setup { bucket: Some(bucket), engine, ..Setup::default() }).await;
+        let stream = TcpStream::connect(served.api).await.unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        (served, sender)
     }
 
     async fn stop(&mut self) {
-        if let Some(served) = self.served.take() {
+        if let Some((served, _)) = self.served.take() {
             served.stop().await.unwrap();
         }
     }
@@ -167,21 +185,34 @@ fn scripts() -> Option<Vec<PathBuf>> {
     };
     let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "test"));
-    files.sort();
+    // The longest come first, so that nobody waits for one of them in the end.
+    files.sort_by_key(|file| Reverse(file.metadata().unwrap().len()));
     Some(files)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn prometheus_scripts_pass_through_http() {
-    let Some(files) = scripts() else { return };
+/// Runs scripts as long as there are any.
+async fn run_all(files: Arc<Mutex<VecDeque<PathBuf>>>) -> Report {
     let mut target = Http::default();
     let mut all = Report::default();
-    for file in files {
+    loop {
+        let Some(file) = files.lock().unwrap().pop_front() else { break };
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let script = Script::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
         all.merge(run(&name, &script, &mut target).await);
     }
     target.clear().await;
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_scripts_pass_through_http() {
+    let Some(files) = scripts() else { return };
+    let files = Arc::new(Mutex::new(VecDeque::from(files)));
+    let runs: Vec<_> = (0..4).map(|_| tokio::spawn(run_all(Arc::clone(&files)))).collect();
+    let mut all = Report::default();
+    for run in runs {
+        all.merge(run.await.unwrap());
+    }
     assert_eq!(all.evaluations, 2214);
     let (inexpressible, failures): (Vec<_>, Vec<_>) =
         all.failures.into_iter().partition(|failure| failure.message.contains(INEXPRESSIBLE));

@@ -95,6 +95,7 @@ pub(crate) struct Setup {
     pub(crate) tls: Option<ServerTls>,
     pub(crate) web: Option<WebConfig>,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) head_timeout: Option<Duration>,
 }
 
 pub(crate) struct Served {
@@ -138,6 +139,8 @@ impl Served {
         options.thanos = Some(ThanosOptions { address: local, grace: options.prometheus_grace, tls: setup.tls });
         options.web = setup.web;
         options.max_connections = setup.max_connections.unwrap_or(options.max_connections);
+        options.head_timeout = setup.head_timeout.unwrap_or(options.head_timeout);
+        options.reload_interval = Duration::from_millis(100);
         let server = Server::bind(gateway.clone(), options).await.unwrap();
         let (api, internal) = (server.prometheus_address(), server.internal_address());
         let thanos = server.thanos_address().unwrap();

@@ -77,7 +77,8 @@ async fn everything_needs_a_password_or_a_token() {
     std::fs::write(dir.path().join("tokens"), "another-token-0123\n").unwrap();
     until(async || get_with(served.api, "/-/healthy", &[], bearer).await.status == 401).await;
     std::fs::write(&path, "basic_auth_user: {}").unwrap();
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Looked at again and again.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(get(served.api, "/-/healthy", &[]).await.status, 401);
     std::fs::write(&path, "").unwrap();
     until(async || get(served.api, "/-/healthy", &[]).await.status == 200).await;
@@ -111,7 +112,7 @@ fn openssl(dir: &Path, args: &str) -> bool {
 }
 
 /// An authority, with certificates for a server and a client: `<name>.pem` and `<name>.key`.
-fn certificates(dir: &Path) -> bool {
+pub(crate) fn certificates(dir: &Path) -> bool {
     let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
     if !openssl(dir, &format!("{new} -x509 -subj /CN=authority -keyout authority.key -out authority.pem")) {
         return false;
@@ -129,7 +130,7 @@ fn certificates(dir: &Path) -> bool {
     })
 }
 
-fn chain(dir: &Path, name: &str) -> Vec<CertificateDer<'static>> {
+pub(crate) fn chain(dir: &Path, name: &str) -> Vec<CertificateDer<'static>> {
     vec![CertificateDer::from_pem_file(dir.join(format!("{name}.pem"))).unwrap()]
 }
 
