@@ -8,25 +8,15 @@
 //! Holds: every request has an answer that comes to its end; none is a server error other than of a query that takes too long;
 //! JSON is JSON, and its status that of the answer.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
-
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::{Method, Request, header},
 };
 use http_body_util::BodyExt;
-use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
-use prometheus_promql::{Engine, EngineOptions, ParserOptions};
-use promparquet_catalog::{Catalog, CatalogOptions};
-use promparquet_gateway::{Gateway, GatewayOptions};
-use promparquet_objstore::Bucket;
 use serde_json::Value;
-use tokio::runtime::{Builder, Runtime};
 use tower_service::Service;
+
+use crate::gateway::{Server, server};
 
 const ENDPOINTS: [&str; 16] = [
     "query",
@@ -49,44 +39,6 @@ const ENDPOINTS: [&str; 16] = [
 
 /// Times at which the seeds have samples, so that what is found goes through the answers.
 const TIMES: &str = "start=1735689600&end=1735690200&time=1735689900&step=60&match[]=%7B__name__!=%22%22%7D&";
-
-struct Server {
-    runtime: Runtime,
-    api: Router,
-}
-
-fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let api = runtime.block_on(async {
-            let store = InMemory::new();
-            let name = "01JGFSEP80VHQAZ8FEAQD9QWMS";
-            for (file, content) in [
-                ("0.labels.parquet", &include_bytes!("../../seeds/shard-none/0.labels.parquet")[..]),
-                ("0.chunks.parquet", include_bytes!("../../seeds/shard-none/0.chunks.parquet")),
-                ("parquet-converter-mark.json", br#"{"version":2,"shards":1}"#),
-            ] {
-                store.put(&Path::from(format!("{name}/{file}")), content.into()).await.expect("a store in memory");
-            }
-            let catalog = Catalog::new(Bucket::new(Arc::new(store), "memory://fuzz"), CatalogOptions::default());
-            let report = catalog.sync(1_735_700_000_000).await.expect("a look at the bucket");
-            assert_eq!(report.open, 1, "{report:?}");
-            let engine = EngineOptions {
-                parser: ParserOptions::all_features(),
-                threads: 1,
-                max_samples: 100_000,
-                max_memory: 8 << 20,
-                ..EngineOptions::default()
-            };
-            let mut options = GatewayOptions::default();
-            options.max_timeout = Duration::from_secs(2);
-            options.slow_query = None;
-            Gateway::new(Arc::new(catalog), Engine::new(engine).expect("an engine"), options).prometheus_api()
-        });
-        Server { runtime, api }
-    })
-}
 
 pub(crate) fn run(input: &[u8]) {
     let Some((&how, rest)) = input.split_first() else { return };
@@ -125,9 +77,9 @@ pub(crate) fn run(input: &[u8]) {
         }
     };
     let Ok(request) = request else { return };
-    let Server { runtime, api } = server();
+    let Server { runtime, http, .. } = server();
     let (head, body) = runtime.block_on(async {
-        let Ok(answer) = api.clone().call(request).await;
+        let Ok(answer) = http.clone().call(request).await;
         let (head, body) = answer.into_parts();
         (head, body.collect().await.map(|body| body.to_bytes()).expect("an answer comes to its end"))
     });

@@ -10,6 +10,8 @@
 mod cells;
 mod checksums;
 mod chunks;
+mod gateway;
+mod grpc_request;
 mod http_request;
 mod index;
 mod meta;
@@ -40,6 +42,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("cells", cells::run),
     ("chunks", chunks::run),
+    ("grpc_request", grpc_request::run),
     ("http_request", http_request::run),
     ("index", index::run),
     ("meta", meta::run),

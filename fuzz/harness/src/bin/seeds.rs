@@ -21,6 +21,7 @@ fn main() -> Result<()> {
     corpus.written()?;
     corpus.promql()?;
     corpus.requests()?;
+    corpus.calls()?;
     for file in [files_below(&root.join("fuzz/seeds"))?, files_below(&shared.join("fixtures"))?].concat() {
         corpus.fixture(&file)?;
     }
@@ -65,6 +66,57 @@ impl Corpus {
         let request = [b"\x0a", &[u8::try_from(query.len())?][..], &query].concat();
         self.add("http_request", "read-samples", &[&[5 | 32], &request])?;
         self.add("http_request", "read-chunks", &[&[5 | 32], &request, b"\x10\x01"])
+    }
+
+    /// Messages of each method: plain and compressed, framed by the target and by themselves.
+    fn calls(&self) -> Result<()> {
+        // A field of bytes, and one of a number.
+        let bytes = |field: u8, content: &[u8]| [&[field << 3 | 2, content.len() as u8], content].concat();
+        let number = |field: u8, value: u64| {
+            let mut all = vec![field << 3];
+            let mut rest = value;
+            while rest >= 0x80 {
+                all.push(rest.to_le_bytes()[0] | 0x80);
+                rest >>= 7;
+            }
+            all.push(rest.to_le_bytes()[0]);
+            all
+        };
+        let shard = bytes(13, &[number(1, 1), number(2, 3), number(3, 1), bytes(4, b"job")].concat());
+        let hints = bytes(12, &[number(1, 60_000), bytes(2, &bytes(1, b"rate")), bytes(6, b"a")].concat());
+        let matcher = |kind, name: &[u8], value: &[u8]| [number(1, kind), bytes(2, name), bytes(3, value)].concat();
+        let at = 1_735_689_900;
+        let query = |text: &[u8]| [bytes(1, text), number(2, at)].concat();
+        let range = |text: &[u8]| [query(text), number(3, at + 300), number(4, 60)].concat();
+        let sum: &[u8] = b"sum by (job) (rate({__name__=~\".+\"}[5m]))";
+        for (n, (method, message)) in [
+            (0, Vec::new()),
+            (1, Vec::new()),
+            (1, [bytes(3, &matcher(3, b"a", b"x.*")), number(8, 1), number(15, 1)].concat()),
+            (1, [bytes(14, b"job"), vec![0x80, 1, 3], hints].concat()),
+            (1, shard.clone()),
+            (2, [bytes(7, b"job"), number(8, 2)].concat()),
+            (3, [bytes(1, b"__name__"), bytes(7, &matcher(1, b"job", b""))].concat()),
+            (4, query(b"{__name__=~\".+\"}")),
+            (4, [query(sum), bytes(5, b"job"), number(7, 1), number(15, 10)].concat()),
+            (4, [query(b"1"), number(3, 1), number(12, 600)].concat()),
+            (5, range(sum)),
+            (5, [range(b"{__name__=~\".+\"}"), shard].concat()),
+            (6, Vec::new()),
+            (7, bytes(7, b"*")),
+            (8, bytes(4, b"thanos.Store")),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for how in [4, 5, 6, 12] {
+                self.add("grpc_request", &format!("{n}-{how}"), &[&[method | 16, how], &message])?;
+            }
+            let head = [&[0][..], &u32::try_from(message.len())?.to_be_bytes()].concat();
+            self.add("grpc_request", &format!("{n}-plain"), &[&[method, 0], &head, &message])?;
+            self.add("grpc_request", &format!("{n}-cut"), &[&[method, 8], &head, &message[..message.len() / 2]])?;
+        }
+        Ok(())
     }
 
     /// The golden chunks: lines `chunk [<name>] <encoding byte> <data in hexadecimal>`.
