@@ -15,7 +15,7 @@ use promparquet_query::{Observe, Options, RowCache};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    layout::{self, Found, Source, Status},
+    layout::{self, Found, Source, Status, Wanted},
     shard_cache::ShardCache,
     snapshot::{KnownSet, SetInfo, SetState, Snapshot},
 };
@@ -27,6 +27,10 @@ const SHARDS_AT_A_TIME: usize = 4;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogOptions {
+    /// Names of the sets that are looked for, as [`SetInfo`] has them; all of the bucket if empty. These are read whether anything
+    /// says that they are complete or not, and also if they are marked for deletion. The name of a stream stands for its days
+    /// that are complete.
+    pub sets: Vec<String>,
     /// How queries read. The limits are those of a whole query: of all that one querier is asked.
     pub query: Options,
     /// What becomes of queries that touch a set which cannot be read.
@@ -47,6 +51,7 @@ impl Default for CatalogOptions {
     /// 256 MiB for footers, 32 MiB for rows, four sets at a time, no delay; damage fails queries.
     fn default() -> Self {
         Self {
+            sets: Vec::new(),
             query: Options::default(),
             partial_response: PartialResponse::Fail,
             external_labels: None,
@@ -115,7 +120,7 @@ impl Catalog {
         let before = self.snapshot();
         let (cache, options) = (&before.cache, &before.options);
         let delay = i64::try_from(options.deletion_delay_ms).unwrap_or(i64::MAX);
-        let found = layout::discover(cache.bucket(), now.saturating_sub(delay)).await?;
+        let found = layout::discover(cache.bucket(), &Wanted::new(&options.sets), now.saturating_sub(delay)).await?;
 
         let known: HashMap<&str, &Arc<KnownSet>> = before.sets.iter().map(|set| (&*set.info.name, set)).collect();
         // Boxed, because closures over borrows in `buffered` defeat the compiler's proof that the future is `Send`.

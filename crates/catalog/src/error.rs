@@ -23,10 +23,8 @@ pub(crate) enum Detail {
     Shard { source: promparquet_shard::Error },
     #[snafu(transparent)]
     Meta { source: prometheus_tsdb_block::Error },
-    #[snafu(display("bucket {bucket} has no shard set {name}: there is no {name}/0.labels.parquet"))]
-    NoShardSet { bucket: String, name: String },
-    #[snafu(display("{bucket}/{name}: expected {expected} shards, as the mark says, found {found}"))]
-    MissingShards { bucket: String, name: String, expected: u32, found: usize },
+    #[snafu(display("bucket {bucket} has no shard set {name} that is open"))]
+    NotOpen { bucket: String, name: String },
     #[snafu(display("{bucket}/{name}: external labels: {source}"))]
     ExternalLabels { bucket: String, name: String, source: prometheus_model::LabelsError },
     #[snafu(display("bucket {bucket}: {key}: {source}"))]
@@ -45,7 +43,7 @@ impl Error {
             Detail::Bucket { source } => of_bucket(source.kind()),
             Detail::Shard { source } => of_shard(source.kind()),
             Detail::Meta { source } => of_block(source.kind()),
-            Detail::NoShardSet { .. } | Detail::MissingShards { .. } => ErrorKind::NotFound,
+            Detail::NotOpen { .. } => ErrorKind::NotFound,
             Detail::ExternalLabels { .. } => ErrorKind::Corrupt,
             Detail::Day { source, .. } => match source.kind() {
                 promparquet_schema::ErrorKind::Unsupported => ErrorKind::Unsupported,

@@ -3,7 +3,10 @@
 //! There are two ways, and a bucket may hold sets of both: blocks, as parquet-common and Cortex lay them out, with
 //! [marks](Marker); and [days](day) of streams, as thanos-parquet-gateway does.
 
-use std::{collections::BTreeMap, hash::BuildHasher as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::BuildHasher as _,
+};
 
 use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_tsdb_block::{BlockMeta, MAX_META_BYTES};
@@ -17,7 +20,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::{
     error::{Detail, Error, Result},
-    listing::{self, Directory, Stamp, meta_key},
+    listing::{Directory, Listing, Stamp, meta_key},
 };
 
 /// A set of which the listing told.
@@ -47,8 +50,18 @@ pub(crate) enum Status {
 /// Where a set lies, and what describes it.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    Block { mark_key: String, has_meta: bool },
-    Day { hash: u64, start: TimestampMs, directory: String, meta_key: String, stream_key: Option<String> },
+    /// Without a mark, its files are counted.
+    Block {
+        mark_key: Option<String>,
+        has_meta: bool,
+    },
+    Day {
+        hash: u64,
+        start: TimestampMs,
+        directory: String,
+        meta_key: String,
+        stream_key: Option<String>,
+    },
 }
 
 /// What a set says of itself, other than in its shards.
@@ -63,10 +76,64 @@ pub(crate) struct Description {
     pub(crate) range: Option<TimeRange>,
 }
 
-/// Lists the bucket once. Sets that were marked for deletion before `deleted_before` are gone.
-pub(crate) async fn discover(bucket: &Bucket, deleted_before: TimestampMs) -> Result<Vec<Found>> {
-    let listing = listing::list(bucket, "").await?;
-    let is_deleted = |marked: Option<TimestampMs>| marked.is_some_and(|marked| marked <= deleted_before);
+/// Which sets are looked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// All.
+    All,
+    /// Those that are called so, and all days of streams that are. The former are read without a mark that they are complete, and
+    /// with one that they are about to be deleted.
+    Named(BTreeSet<String>),
+}
+
+impl Wanted {
+    /// These, or all if there are none.
+    pub(crate) fn new(names: &[String]) -> Self {
+        if names.is_empty() { Self::All } else { Self::Named(names.iter().cloned().collect()) }
+    }
+
+    /// Directories that have to be listed.
+    fn prefixes(&self) -> BTreeSet<&str> {
+        let Self::Named(names) = self else { return BTreeSet::from([""]) };
+        let mut prefixes = BTreeSet::new();
+        for name in names {
+            let (directory, rest) =
+                name.split_once('/').map_or((&**name, None), |(directory, rest)| (directory, Some(rest)));
+            match (day::stream_of_directory(directory), rest) {
+                // Its days may lie at the top.
+                (Some(0), None) => return BTreeSet::from([""]),
+                (Some(0), Some(date)) => prefixes.extend([directory, date]),
+                (Some(_), _) => prefixes.extend([directory]),
+                (None, _) => prefixes.extend([&**name]),
+            }
+        }
+        prefixes
+    }
+
+    /// Whether `set` is called so itself.
+    pub(crate) fn names(&self, set: &str) -> bool {
+        matches!(self, Self::Named(names) if names.contains(set))
+    }
+
+    fn has(&self, set: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => {
+                names.contains(set) || set.split_once('/').is_some_and(|(stream, _)| names.contains(stream))
+            }
+        }
+    }
+}
+
+/// Lists what is wanted of the bucket once. Sets that were marked for deletion before `deleted_before` are gone.
+pub(crate) async fn discover(bucket: &Bucket, wanted: &Wanted, deleted_before: TimestampMs) -> Result<Vec<Found>> {
+    let mut listing = Listing::default();
+    for prefix in wanted.prefixes() {
+        listing.add(bucket, prefix).await?;
+    }
+    let is_deleted = |name: &str, marked: Option<TimestampMs>| {
+        !wanted.names(name) && marked.is_some_and(|marked| marked <= deleted_before)
+    };
     let blocks = listing.directories.into_iter().filter_map(|(name, directory)| {
         let mark_key = directory.mark_key(&name);
         let is_day = day::start_of_directory(&name).is_some();
@@ -80,10 +147,12 @@ pub(crate) async fn discover(bucket: &Bucket, deleted_before: TimestampMs) -> Re
             let (stamp, bytes) = (directory.stamp(), directory.block_bytes);
             return is_block.then_some(Found { name, stamp, bytes, times: None, status: Status::Unconverted });
         }
-        let status = match mark_key {
-            _ if is_deleted(directory.deletion_marked) => Status::Deleted,
-            Some(mark_key) => Status::Complete(Source::Block { mark_key, has_meta }),
-            None => Status::Unmarked,
+        let status = if is_deleted(&name, directory.deletion_marked) {
+            Status::Deleted
+        } else if mark_key.is_some() || wanted.names(&name) {
+            Status::Complete(Source::Block { mark_key, has_meta })
+        } else {
+            Status::Unmarked
         };
         Some(Found { name, stamp: directory.stamp(), bytes: directory.bytes, times: None, status })
     });
@@ -92,20 +161,21 @@ pub(crate) async fn discover(bucket: &Bucket, deleted_before: TimestampMs) -> Re
         let start = day::start_of_directory(date)?;
         let deleted = directories.values().filter_map(|directory| directory.deletion_marked).min();
         let stream = streams.get(hash);
+        let name = format!("{hash}/{date}");
         let status = match source_of_day(*hash, start, directories, stream.map(|(key, _)| key.clone())) {
-            _ if is_deleted(deleted) => Status::Deleted,
+            _ if is_deleted(&name, deleted) => Status::Deleted,
             status => status,
         };
         let stamps: Vec<_> = directories.iter().map(|(name, directory)| (name, directory.stamp())).collect();
         Some(Found {
-            name: format!("{hash}/{date}"),
+            name,
             stamp: FxBuildHasher.hash_one((stream, stamps)),
             bytes: directories.values().map(|directory| directory.bytes).sum(),
             times: Some((start, start.saturating_add(DAY_MS))),
             status,
         })
     });
-    let mut found: Vec<_> = blocks.chain(days).collect();
+    let mut found: Vec<_> = blocks.chain(days).filter(|found| wanted.has(&found.name)).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -141,7 +211,7 @@ impl Source {
     /// Reads what describes the set `name`.
     pub(crate) async fn describe(&self, bucket: &Bucket, name: &str) -> Result<Description> {
         match self {
-            Self::Block { mark_key, has_meta } => describe_block(bucket, name, mark_key, *has_meta).await,
+            Self::Block { mark_key, has_meta } => describe_block(bucket, name, mark_key.as_deref(), *has_meta).await,
             Self::Day { hash, start, directory, meta_key, stream_key } => {
                 let decoded =
                     |key: &str, source| Detail::Day { bucket: bucket.to_string(), key: key.to_owned(), source };
@@ -172,8 +242,11 @@ pub(crate) async fn block_meta(bucket: &Bucket, name: &str) -> Result<BlockMeta>
     Ok(BlockMeta::parse(&format!("{bucket}/{name}"), &json)?)
 }
 
-async fn describe_block(bucket: &Bucket, name: &str, mark_key: &str, has_meta: bool) -> Result<Description> {
-    let shards = Marker::read_shards(bucket, mark_key).await?;
+async fn describe_block(bucket: &Bucket, name: &str, mark_key: Option<&str>, has_meta: bool) -> Result<Description> {
+    let shards = match mark_key {
+        Some(key) => Marker::read_shards(bucket, key).await?,
+        None => None,
+    };
     let shards = ShardSet { name: name.to_owned(), shards }.count(bucket).await?;
     let (directory, layout) = (name.to_owned(), Layout::Block);
     let mut description = Description { directory, layout, shards, external_labels: Labels::default(), range: None };

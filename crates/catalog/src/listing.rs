@@ -105,61 +105,63 @@ fn day_of<'a>(key: &'a str, file: &str) -> Option<(u64, &'a str, &'a str)> {
     day::start_of_directory(date).map(|_| (hash, date, directory))
 }
 
-/// Lists everything under `prefix`, or the whole bucket with the empty string.
-pub(crate) async fn list(bucket: &Bucket, prefix: &str) -> Result<Listing> {
-    let Listing { mut directories, mut streams, mut days } = Listing::default();
-    let mut objects = bucket.list(prefix)?;
-    while let Some(object) = objects.try_next().await? {
-        let key: &str = object.location.as_ref();
-        let Some((_, file)) = key.rsplit_once('/') else { continue };
-        let mut hasher = FxBuildHasher.build_hasher();
-        hasher.write_u64(object.size);
-        hasher.write_i64(object.last_modified.timestamp_micros());
-        hasher.write(object.e_tag.as_deref().unwrap_or_default().as_bytes());
-        let stamp = hasher.finish();
-        let deletion = |marked: &mut Option<TimestampMs>| {
-            let time = object.last_modified.timestamp_millis();
-            *marked = Some(marked.map_or(time, |earlier| earlier.min(time)));
-        };
-        if let Some((hash, date, directory)) = day_of(key, file) {
-            let found = days.entry((hash, date.to_owned())).or_default().entry(directory.to_owned()).or_default();
-            match file {
-                day::META_FILE => found.meta = Some(stamp),
-                day::DELETION_MARK_FILE => deletion(&mut found.deletion_marked),
-                _ if ShardSet::is_shard_file(file) => found.add(key, stamp, object.size),
-                _ => {}
+impl Listing {
+    /// Adds everything under `prefix`, or the whole bucket with the empty string. No two prefixes have objects in common.
+    pub(crate) async fn add(&mut self, bucket: &Bucket, prefix: &str) -> Result<()> {
+        let Self { directories, streams, days } = self;
+        let mut objects = bucket.list(prefix)?;
+        while let Some(object) = objects.try_next().await? {
+            let key: &str = object.location.as_ref();
+            let Some((_, file)) = key.rsplit_once('/') else { continue };
+            let mut hasher = FxBuildHasher.build_hasher();
+            hasher.write_u64(object.size);
+            hasher.write_i64(object.last_modified.timestamp_micros());
+            hasher.write(object.e_tag.as_deref().unwrap_or_default().as_bytes());
+            let stamp = hasher.finish();
+            let deletion = |marked: &mut Option<TimestampMs>| {
+                let time = object.last_modified.timestamp_millis();
+                *marked = Some(marked.map_or(time, |earlier| earlier.min(time)));
+            };
+            if let Some((hash, date, directory)) = day_of(key, file) {
+                let found = days.entry((hash, date.to_owned())).or_default().entry(directory.to_owned()).or_default();
+                match file {
+                    day::META_FILE => found.meta = Some(stamp),
+                    day::DELETION_MARK_FILE => deletion(&mut found.deletion_marked),
+                    _ if ShardSet::is_shard_file(file) => found.add(key, stamp, object.size),
+                    _ => {}
+                }
             }
-        }
-        let Some((directory, file)) = key.split_once('/') else { continue };
-        if file == INDEX || file.starts_with(CHUNKS) {
-            if block_of(directory).is_some() {
+            let Some((directory, file)) = key.split_once('/') else { continue };
+            if file == INDEX || file.starts_with(CHUNKS) {
+                if block_of(directory).is_some() {
+                    let found = directories.entry(directory.to_owned()).or_default();
+                    found.block_bytes = found.block_bytes.saturating_add(object.size);
+                }
+                continue;
+            }
+            if file.contains('/') {
+                continue;
+            }
+            if let Some(name) = copied(file, Marker::FILE).filter(|_| directory == Marker::DIRECTORY) {
+                directories.entry(name).or_default().mark_copy = Some(stamp);
+            } else if let Some(name) = copied(file, DELETION_MARK).filter(|_| directory == OTHER_MARKS) {
+                deletion(&mut directories.entry(name).or_default().deletion_marked);
+            } else if ShardSet::is_shard_file(file) {
+                directories.entry(directory.to_owned()).or_default().add(key, stamp, object.size);
+            } else if let Some(hash) = day::stream_of_directory(directory).filter(|_| file == day::STREAM_FILE) {
+                streams.insert(hash, (key.to_owned(), stamp));
+            } else if block_of(directory).is_some() {
                 let found = directories.entry(directory.to_owned()).or_default();
-                found.block_bytes = found.block_bytes.saturating_add(object.size);
-            }
-            continue;
-        }
-        if file.contains('/') {
-            continue;
-        }
-        if let Some(name) = copied(file, Marker::FILE).filter(|_| directory == Marker::DIRECTORY) {
-            directories.entry(name).or_default().mark_copy = Some(stamp);
-        } else if let Some(name) = copied(file, DELETION_MARK).filter(|_| directory == OTHER_MARKS) {
-            deletion(&mut directories.entry(name).or_default().deletion_marked);
-        } else if ShardSet::is_shard_file(file) {
-            directories.entry(directory.to_owned()).or_default().add(key, stamp, object.size);
-        } else if let Some(hash) = day::stream_of_directory(directory).filter(|_| file == day::STREAM_FILE) {
-            streams.insert(hash, (key.to_owned(), stamp));
-        } else if block_of(directory).is_some() {
-            let found = directories.entry(directory.to_owned()).or_default();
-            match file {
-                Marker::FILE => found.mark = Some(stamp),
-                META => found.meta = Some(stamp),
-                DELETION_MARK => deletion(&mut found.deletion_marked),
-                _ => {}
+                match file {
+                    Marker::FILE => found.mark = Some(stamp),
+                    META => found.meta = Some(stamp),
+                    DELETION_MARK => deletion(&mut found.deletion_marked),
+                    _ => {}
+                }
             }
         }
+        Ok(())
     }
-    Ok(Listing { directories, streams, days })
 }
 
 /// The block that `<ULID>-<mark>` is a copy of the mark of.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_queryable::{
     self as queryable, ExternalLabelsQueryable, MergedQueryable, PartialResponse, Querier, Queryable,
@@ -16,7 +16,7 @@ use promparquet_shard::Shard;
 
 use crate::{
     catalog::CatalogOptions,
-    error::{Detail, Error},
+    error::{Detail, Error, Result},
     listing::Stamp,
     shard_cache::{ShardCache, Slot},
 };
@@ -113,6 +113,23 @@ impl Snapshot {
     #[must_use]
     pub fn opened(&self) -> (usize, u64) {
         (self.cache.len(), self.cache.bytes())
+    }
+
+    /// All shards of the set `name`, in order.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no such set is open; why a set that failed did; those of opening shards again
+    /// that had to make room.
+    pub async fn shards(&self, name: &str) -> Result<Vec<Arc<Shard>>> {
+        let found = self.sets.iter().find(|set| set.info.name == name);
+        let slots = match found.map(|set| (&set.info.state, set)) {
+            Some((SetState::Open, set)) => &set.slots,
+            Some((SetState::Failed(error), _)) => return Err(error.clone()),
+            _ => return Err(Detail::NotOpen { bucket: self.cache.bucket().to_string(), name: name.to_owned() }.into()),
+        };
+        // Boxed, because closures over borrows in `buffered` defeat the compiler's proof that the future is `Send`.
+        let opens: Vec<_> = slots.iter().map(|slot| Box::pin(self.cache.get(slot))).collect();
+        stream::iter(opens).buffered(OPEN_CONCURRENCY).try_collect().await
     }
 
     fn open(&self) -> impl Iterator<Item = &KnownSet> {

@@ -53,8 +53,8 @@ pub(crate) enum Inner {
     Cancelled,
     #[snafu(transparent)]
     Shard { source: promparquet_shard::Error },
-    #[snafu(display("bucket {bucket} has no {key}; it has {files} files of this shard set"))]
-    MissingShard { bucket: String, key: String, files: usize },
+    #[snafu(display("there is no shard to make a block of"))]
+    NoShards,
     #[snafu(display("series {series}: {problem}"))]
     Row { series: String, problem: String },
     #[snafu(display("the shards differ from their source: {}", differences.join("; ")))]
@@ -103,7 +103,7 @@ impl Error {
             Inner::LastMillisecond { .. } => ErrorKind::Unsupported,
             Inner::Cancelled => ErrorKind::Cancelled,
             Inner::Shard { source } => of_shard(source.kind()),
-            Inner::MissingShard { .. } => ErrorKind::NotFound,
+            Inner::NoShards => ErrorKind::NotFound,
             Inner::Row { .. } | Inner::Difference { .. } => ErrorKind::Corrupt,
             Inner::Block { source } => of_block(source.kind()),
             Inner::Bucket { source } => of_bucket(source.kind()),

@@ -1,4 +1,4 @@
-//! Shards back to a TSDB block.
+//! Shards back to a TSDB block, from either layout.
 //!
 //! A block wants its series in the order of their labels; a shard has them in the order of its sort labels. A first pass
 //! over the labels tells which shards are in order: these are read as they are. The others are sorted outside of memory.
@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeMap, BinaryHeap},
     num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,16 +18,16 @@ use prometheus_chunks::Encoding;
 use prometheus_model::{Labels, TimeRange, TimestampMs};
 use prometheus_tsdb_block::{
     BlockChunk, BlockMeta, BlockWriter, ChunkRef, ChunkSource, Intervals, MergeOptions, RawChunk, SeriesMerger,
+    ThanosMeta,
 };
-use promparquet_objstore::Bucket;
-use promparquet_schema::cell;
-use promparquet_shard::{RowBatch, RowScan, ScanOptions, Shard, ShardSet};
+use promparquet_schema::Layout;
+use promparquet_shard::{RowBatch, RowScan, ScanOptions, Shard};
 use tokio::runtime::Handle;
 use ulid::Ulid;
 
 use crate::{
     control::Control,
-    error::{Error, InternalSnafu, MissingShardSnafu, RowSnafu},
+    error::{Error, InternalSnafu, NoShardsSnafu, RowSnafu},
     report::{ChunkCounts, peak_memory_bytes},
 };
 
@@ -39,13 +39,14 @@ use sort::{RowSpill, SpilledRows};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExportOptions {
-    /// How many shards there are, as the marker says; all that the bucket has if `None`.
-    pub shards: Option<u32>,
     /// The block's identity. If `None`, the last part of the set's name where that is a ULID, else one that is made of
     /// the name and the time range.
     pub ulid: Option<Ulid>,
-    /// Only samples in this range (half-open) are exported; all if `None`.
+    /// Only samples in this range (half-open) are exported. If `None`, all of a block's, and of a day those of the day: the
+    /// next midnight's, which it may have, too, are in the next day.
     pub range: Option<TimeRange>,
+    /// Labels that all series have besides their own, for Thanos' part of the block's meta.
+    pub external_labels: Labels,
     /// Most samples in a chunk; longer ones are cut.
     pub max_samples_per_chunk: NonZeroU16,
     /// Keep XOR2 chunks and start timestamps, which Prometheus reads from 3.15 on, instead of re-encoding to XOR.
@@ -59,9 +60,9 @@ pub struct ExportOptions {
 impl Default for ExportOptions {
     fn default() -> Self {
         Self {
-            shards: None,
             ulid: None,
             range: None,
+            external_labels: Labels::default(),
             max_samples_per_chunk: NonZeroU16::new(120).unwrap_or(NonZeroU16::MIN),
             keep_start_timestamps: true,
             memory_bytes: NonZeroUsize::new(128 << 20).unwrap_or(NonZeroUsize::MIN),
@@ -89,27 +90,21 @@ pub struct ExportReport {
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// Writes the shards of the set `name` as one TSDB block into the directory `out_dir`.
+/// Writes the shards of a set, of either layout, as one TSDB block into the directory `out_dir`.
 ///
 /// Chunks go through as bytes unless they overlap, are too long or reach beyond the range. Memory is bounded by
 /// [`ExportOptions::memory_bytes`], the block's symbols and its longest series.
 ///
 /// # Errors
-/// See [`ErrorKind`](crate::ErrorKind); [`NotFound`](crate::ErrorKind::NotFound) if there is no shard.
+/// See [`ErrorKind`](crate::ErrorKind); [`Invalid`](crate::ErrorKind::Invalid) if there is no shard.
 pub async fn export_tsdb(
-    bucket: Bucket,
-    name: String,
+    shards: Vec<Arc<Shard>>,
     out_dir: PathBuf,
     options: ExportOptions,
     control: Arc<Control>,
 ) -> Result<ExportReport, Error> {
-    let shards = ShardSet { name: name.clone(), shards: options.shards }.open(&bucket).await?;
-    if shards.is_empty() {
-        let key = promparquet_schema::labels_file(&name, 0);
-        return Err(MissingShardSnafu { bucket: bucket.to_string(), key, files: 0_usize }.build().into());
-    }
     let runtime = Handle::current();
-    let work = move || export_blocking(&shards, &name, &out_dir, &options, &control, &runtime);
+    let work = move || export_blocking(&shards, &out_dir, &options, &control, &runtime);
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(InternalSnafu { what: format!("the export ended early: {error}") }.build().into()),
@@ -117,20 +112,21 @@ pub async fn export_tsdb(
 }
 
 fn export_blocking(
-    shards: &[Shard],
-    name: &str,
+    shards: &[Arc<Shard>],
     out_dir: &Path,
     options: &ExportOptions,
     control: &Control,
     runtime: &Handle,
 ) -> Result<ExportReport, Error> {
     let started = Instant::now();
+    let Some(first) = shards.first() else { return Err(NoShardsSnafu.build().into()) };
     control.begin();
-    control.set_series_total(shards.iter().map(Shard::rows).sum());
-    let ulid = options.ulid.unwrap_or_else(|| ulid_of(name, shards));
+    control.set_series_total(shards.iter().map(|shard| shard.rows()).sum());
+    let range = options.range.or_else(|| day_of(first));
+    let ulid = options.ulid.unwrap_or_else(|| ulid_of(first.name(), shards));
     let mut writer = BlockWriter::create(out_dir, ulid)?;
     let mut merge = Merge::new(shards, options, control, runtime)?;
-    let mut series = SeriesWriter::new(shards, options);
+    let mut series = SeriesWriter::new(shards, range, options);
     let mut parts: Vec<Part> = Vec::new();
     let mut rows = 0_u64;
     while let Some(row) = merge.next()? {
@@ -149,8 +145,13 @@ fn export_blocking(
         series.write(&mut parts, &mut writer)?;
     }
     control.add_series_done(rows % 1024);
-    let covered = covered(shards, options.range);
+    let covered = covered(shards, range);
+    let external_labels = options.external_labels.iter();
+    let labels: BTreeMap<_, _> = external_labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let meta = writer.finish_with(|meta| {
+        if !labels.is_empty() {
+            meta.thanos = Some(ThanosMeta { version: Some(1), labels, ..ThanosMeta::default() });
+        }
         if let Some(covered) = covered {
             let has_samples = meta.stats.num_samples > 0;
             let (min, max) =
@@ -170,7 +171,15 @@ fn export_blocking(
     })
 }
 
-fn ulid_of(name: &str, shards: &[Shard]) -> Ulid {
+/// All times of the day that the shard is of, if it is of one.
+fn day_of(shard: &Shard) -> Option<TimeRange> {
+    match shard.layout() {
+        Layout::Block => None,
+        Layout::Day(day) => TimeRange::new(day.start(), day.last()).ok(),
+    }
+}
+
+fn ulid_of(name: &str, shards: &[Arc<Shard>]) -> Ulid {
     let last = name.rsplit('/').next().unwrap_or_default();
     if let Some(ulid) = Ulid::from_string(last).ok().filter(|ulid| ulid.to_string() == last) {
         return ulid;
@@ -181,9 +190,9 @@ fn ulid_of(name: &str, shards: &[Shard]) -> Ulid {
 }
 
 /// The time range that the shards were written for.
-fn covered(shards: &[Shard], range: Option<TimeRange>) -> Option<TimeRange> {
+fn covered(shards: &[Arc<Shard>], range: Option<TimeRange>) -> Option<TimeRange> {
     // Go writers hand the exclusive end down as the last time.
-    let end = |shard: &Shard| {
+    let end = |shard: &Arc<Shard>| {
         let by_go = shard.labels_file().metadata().file_metadata().created_by();
         let exclusive = by_go.is_some_and(|by| by.contains("parquet-go"));
         shard.data_columns().max_time().saturating_add(i64::from(!exclusive))
@@ -250,7 +259,7 @@ impl Ord for Head {
 
 impl<'a> Merge<'a> {
     fn new(
-        shards: &'a [Shard],
+        shards: &'a [Arc<Shard>],
         options: &ExportOptions,
         control: &Control,
         runtime: &'a Handle,
@@ -356,8 +365,8 @@ impl<'a> ShardRows<'a> {
 /// Puts the chunks of each series in order.
 struct SeriesWriter {
     merger: SeriesMerger,
-    /// The chunks file of each shard, for messages.
-    objects: Vec<String>,
+    /// Layout and chunks file of each shard.
+    shards: Vec<(Layout, String)>,
 }
 
 /// A chunk in a cell.
@@ -369,15 +378,16 @@ struct Found {
 }
 
 impl SeriesWriter {
-    fn new(shards: &[Shard], options: &ExportOptions) -> Self {
-        let objects = shards.iter().map(|shard| format!("{}/{}", shard.bucket(), shard.chunks_file().key())).collect();
+    fn new(shards: &[Arc<Shard>], range: Option<TimeRange>, options: &ExportOptions) -> Self {
+        let key = |shard: &Shard| format!("{}/{}", shard.bucket(), shard.chunks_file().key());
+        let shards = shards.iter().map(|shard| (shard.layout(), key(shard))).collect();
         let merger = SeriesMerger::new(MergeOptions {
-            range: options.range.unwrap_or(TimeRange::ALL),
+            range: range.unwrap_or(TimeRange::ALL),
             borders: None,
             max_samples: options.max_samples_per_chunk,
             keep_start_timestamps: options.keep_start_timestamps,
         });
-        Self { merger, objects }
+        Self { merger, shards }
     }
 
     /// Writes the series that `parts` are of, and empties them.
@@ -387,9 +397,11 @@ impl SeriesWriter {
         // What can be wrong with a chunk is wrong in this shard.
         let mut locations = Vec::with_capacity(parts.len());
         for part in parts.drain(..) {
-            let object = self.objects.get(part.shard as usize).map_or("", String::as_str);
+            let shard = self.shards.get(part.shard as usize);
+            let (layout, object) = shard.map_or((Layout::default(), ""), |(layout, object)| (*layout, object));
             locations.push((part.shard, format!("{object}, series {labels}")));
-            records(&part, &mut found).map_err(|problem| RowSnafu { series: labels.to_string(), problem }.build())?;
+            records(layout, &part, &mut found)
+                .map_err(|problem| RowSnafu { series: labels.to_string(), problem }.build())?;
         }
         // What a chunk says of a counter reset is about the chunk before it in time.
         found.sort_by_key(|found| (found.shard, found.min_time, found.max_time));
@@ -434,8 +446,8 @@ impl SeriesWriter {
 }
 
 /// The chunks of a row.
-fn records(part: &Part, found: &mut Vec<Found>) -> Result<(), String> {
-    for record in cell::records(&part.cell) {
+fn records(layout: Layout, part: &Part, found: &mut Vec<Found>) -> Result<(), String> {
+    for record in layout.records(&part.cell) {
         let record = record.map_err(|e| e.to_string())?;
         let chunk = RawChunk { encoding: record.encoding, data: part.cell.slice_ref(record.data) };
         let (mut min_time, mut max_time) = (record.min_time, record.max_time);

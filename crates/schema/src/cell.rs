@@ -20,7 +20,7 @@ use crate::{
     varint::{put_uvarint, uvarint},
 };
 
-const WHAT: &str = "chunk cell";
+pub(crate) const WHAT: &str = "chunk cell";
 
 /// Most bytes that [`put_header`] appends: encoding, two times, length.
 pub const MAX_HEADER_LEN: usize = 2 + 10 + 10 + 5;
@@ -61,16 +61,19 @@ pub fn put_header(encoding: u8, min_time: TimestampMs, max_time: TimestampMs, le
 ///
 /// The iterator ends after the first error.
 pub fn records(cell: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> + Clone {
-    Rest::of(WHAT, cell).records(|rest| {
-        let start = rest.offset();
-        let encoding = rest.number("an encoding")?;
-        let encoding = rest.encoding(start, encoding)?;
-        let min_time = rest.number("the first timestamp")?.cast_signed();
-        let max_time = rest.number("the last timestamp")?.cast_signed();
-        let at = rest.offset();
-        let length = rest.number("the length of a chunk")?;
-        Ok(Record { encoding, min_time, max_time, data: rest.data(at, length)? })
-    })
+    Rest::of(WHAT, cell).records(read)
+}
+
+/// Reads the next record.
+pub(crate) fn read<'a>(rest: &mut Rest<'a>) -> Result<Record<'a>, Error> {
+    let start = rest.offset();
+    let encoding = rest.number("an encoding")?;
+    let encoding = rest.encoding(start, encoding)?;
+    let min_time = rest.number("the first timestamp")?.cast_signed();
+    let max_time = rest.number("the last timestamp")?.cast_signed();
+    let at = rest.offset();
+    let length = rest.number("the length of a chunk")?;
+    Ok(Record { encoding, min_time, max_time, data: rest.data(at, length)? })
 }
 
 /// What is left of a cell, of either layout.

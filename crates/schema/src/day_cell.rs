@@ -21,7 +21,7 @@ use crate::{
     error::Error,
 };
 
-const WHAT: &str = "chunk cell of a day";
+pub(crate) const WHAT: &str = "chunk cell of a day";
 const HEADER_LEN: usize = 24;
 
 const fn zigzag(t: TimestampMs) -> u64 {
@@ -54,19 +54,22 @@ pub fn put_header(encoding: u8, min_time: TimestampMs, max_time: TimestampMs, le
 ///
 /// The iterator ends after the first error.
 pub fn records(cell: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> + Clone {
-    Rest::of(WHAT, cell).records(|rest| {
-        let start = rest.offset();
-        let cut = || Error::corrupt(WHAT, start, format!("a header of {HEADER_LEN} bytes"), "the end of the cell");
-        let (encoding, after) = rest.bytes.split_first_chunk().ok_or_else(cut)?;
-        let (min_time, after) = after.split_first_chunk().ok_or_else(cut)?;
-        let (max_time, after) = after.split_first_chunk().ok_or_else(cut)?;
-        let (length, after) = after.split_first_chunk().ok_or_else(cut)?;
-        rest.bytes = after;
-        let encoding = rest.encoding(start, u32::from_be_bytes(*encoding).into())?;
-        let time = |bytes: &[u8; 8]| unzigzag(u64::from_be_bytes(*bytes));
-        let data = rest.data(start, u32::from_be_bytes(*length).into())?;
-        Ok(Record { encoding, min_time: time(min_time), max_time: time(max_time), data })
-    })
+    Rest::of(WHAT, cell).records(read)
+}
+
+/// Reads the next record.
+pub(crate) fn read<'a>(rest: &mut Rest<'a>) -> Result<Record<'a>, Error> {
+    let start = rest.offset();
+    let cut = || Error::corrupt(WHAT, start, format!("a header of {HEADER_LEN} bytes"), "the end of the cell");
+    let (encoding, after) = rest.bytes.split_first_chunk().ok_or_else(cut)?;
+    let (min_time, after) = after.split_first_chunk().ok_or_else(cut)?;
+    let (max_time, after) = after.split_first_chunk().ok_or_else(cut)?;
+    let (length, after) = after.split_first_chunk().ok_or_else(cut)?;
+    rest.bytes = after;
+    let encoding = rest.encoding(start, u32::from_be_bytes(*encoding).into())?;
+    let time = |bytes: &[u8; 8]| unzigzag(u64::from_be_bytes(*bytes));
+    let data = rest.data(start, u32::from_be_bytes(*length).into())?;
+    Ok(Record { encoding, min_time: time(min_time), max_time: time(max_time), data })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The two layouts that there are, and what columns are called in each.
 
 use crate::{
+    cell::{self, Record, Rest},
     column::{Column, label_column_name},
     day::Day,
+    day_cell,
+    error::Error,
 };
 
 const LABEL_PREFIX: &str = "___cf_meta_label_";
@@ -61,6 +64,18 @@ impl Layout {
     #[must_use]
     pub const fn is_integer(self, column: &Column) -> bool {
         matches!((self, column), (Self::Day(_), Column::SeriesHash))
+    }
+
+    /// Reads the records of a data column's cell one after another, as [`cell::records`] or [`day_cell::records`] do.
+    pub fn records(self, cell: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> + Clone {
+        let what = match self {
+            Self::Block => cell::WHAT,
+            Self::Day(_) => day_cell::WHAT,
+        };
+        Rest::of(what, cell).records(move |rest| match self {
+            Self::Block => cell::read(rest),
+            Self::Day(_) => day_cell::read(rest),
+        })
     }
 }
 

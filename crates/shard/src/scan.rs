@@ -8,7 +8,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::Bytes;
 use prometheus_model::Labels;
 use promparquet_objstore::Object;
-use promparquet_schema::{Column, Layout, row_index};
+use promparquet_schema::{Column, row_index};
 
 use crate::{
     error::{Detail, Error, Fault, Place, Result},
@@ -97,7 +97,7 @@ impl RowBatch {
     }
 
     /// The cell of a row of this batch in a data column, given by its place in [`Shard::data_positions`]; see
-    /// [`promparquet_schema::cell`]. Empty beyond the rows and columns there are.
+    /// [`Layout::records`](promparquet_schema::Layout::records). Empty beyond the rows and columns there are.
     #[must_use]
     pub fn cell(&self, row: usize, data_column: usize) -> &[u8] {
         let pages = self.cells.get(data_column).map_or(&[][..], Vec::as_slice);
@@ -229,8 +229,9 @@ impl<'a> ColumnScan<'a> {
         Ok(())
     }
 
-    /// The label's value in `row`, which the row index says it has. Rows are asked for in ascending order.
-    fn label(&mut self, row: u32) -> Result<&str> {
+    /// The label's value in `row`, which it has if `is_certain`. Rows are asked for in ascending order, and those between have
+    /// none.
+    fn label(&mut self, row: u32, is_certain: bool) -> Result<Option<&str>> {
         let at = self.page_at(row);
         let Some((page, content)) = at.and_then(|at| self.pages.get_mut(at)) else { return Err(self.missing(row)) };
         let (offset, in_page) = (page.bytes.start, row.saturating_sub(page.rows.start));
@@ -246,13 +247,15 @@ impl<'a> ColumnScan<'a> {
             Error::corrupt(self.place(Some(row.into()), Some(offset)), expected, found)
         };
         let Some(index) = index else {
-            return Err(corrupt("a value, as the row index says".into(), "none".into()));
+            let missing = || corrupt("a value, as the row index says".into(), "none".into());
+            return if is_certain { Err(missing()) } else { Ok(None) };
         };
         let Some(value) = self.dictionary.get(index) else {
             let entries = self.dictionary.len();
             return Err(corrupt(format!("an index into a dictionary of {entries} entries"), index.to_string()));
         };
-        std::str::from_utf8(value).map_err(|e| corrupt("a label value in UTF-8".into(), e.to_string()))
+        let value = std::str::from_utf8(value).map_err(|e| corrupt("a label value in UTF-8".into(), e.to_string()));
+        value.map(Some)
     }
 
     fn value(&self, row: u32) -> Result<&[u8]> {
@@ -309,16 +312,11 @@ impl<'a> RowScan<'a> {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if a page is damaged, or if row index, labels and series hash of a row do not
-    /// agree; [`Unsupported`](crate::ErrorKind::Unsupported) for a shard of a day; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if pages take more memory than the shard's limits allow;
-    /// and those of the bucket. The scan ends after an error.
+    /// agree; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if pages take more memory than the shard's limits allow; and
+    /// those of the bucket. The scan ends after an error.
     pub async fn next(&mut self) -> Result<Option<RowBatch>> {
         if self.failed {
             return Ok(None);
-        }
-        if self.shard.layout() != Layout::Block {
-            self.failed = true;
-            let place = self.shard.labels_file().place();
-            return Err(Detail::Unsupported { place, what: "reading all rows of a day's layout".into() }.into());
         }
         // Also if this future is dropped half-way.
         self.failed = true;
@@ -448,16 +446,24 @@ impl<'a> RowScan<'a> {
         let file = self.shard.labels_file();
         let in_shard = self.rows_before.saturating_add(row.into());
         let place = |column| Place { row: Some(in_shard), ..file.place_of(column, Some(self.row_group)) };
-        // A block's layout always has it.
-        let index_column = self.shard.row_index_position().unwrap_or(usize::MAX);
-        let cell = match self.columns.get(index_column) {
-            Some(column) => column.value(row)?,
-            None => &[],
-        };
-        let count = u32::try_from(file.columns().len()).unwrap_or(u32::MAX);
         let mut indexes = std::mem::take(&mut self.indexes);
-        row_index::decode(cell, count, &mut indexes)
-            .map_err(|source| Error::from(Detail::Layout { place: place(index_column), source }))?;
+        let index_column = self.shard.row_index_position();
+        match index_column {
+            Some(position) => {
+                let cell = self.columns.get(position).map_or(Ok(&[][..]), |column| column.value(row))?;
+                let count = u32::try_from(file.columns().len()).unwrap_or(u32::MAX);
+                row_index::decode(cell, count, &mut indexes)
+                    .map_err(|source| Error::from(Detail::Layout { place: place(position), source }))?;
+            }
+            // All are asked.
+            None => {
+                indexes.clear();
+                let columns = (0_u32..).zip(file.columns());
+                indexes.extend(columns.filter(|(_, column)| matches!(column, Column::Label(_))).map(|(i, _)| i));
+            }
+        }
+        // Only of these can something be wrong.
+        let index_place = || place(index_column.unwrap_or(0));
         let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(indexes.len());
         let mut rest = self.columns.as_mut_slice();
         let mut passed = 0_usize;
@@ -465,16 +471,16 @@ impl<'a> RowScan<'a> {
             let index = index as usize;
             let Some(Column::Label(name)) = file.columns().get(index) else {
                 let found = file.columns().get(index).map_or_else(String::new, Column::name);
-                return Err(Error::corrupt(place(index_column), "label columns", format!("{found:?}")));
+                return Err(Error::corrupt(index_place(), "label columns", format!("{found:?}")));
             };
             // Indexes ascend, so that each column is borrowed once.
             let ahead = std::mem::take(&mut rest).get_mut(index.saturating_sub(passed)..).unwrap_or_default();
             let Some((column, after)) = ahead.split_first_mut() else { break };
-            pairs.push((name, column.label(row)?));
+            pairs.extend(column.label(row, index_column.is_some())?.map(|value| (&**name, value)));
             (rest, passed) = (after, index.saturating_add(1));
         }
         let labels =
-            Labels::from_pairs(pairs).map_err(|e| Error::corrupt(place(index_column), "a label set", e.to_string()))?;
+            Labels::from_pairs(pairs).map_err(|e| Error::corrupt(index_place(), "a label set", e.to_string()))?;
         self.indexes = indexes;
         let hash = labels.stable_hash();
         if let Some(column) = self.shard.series_hash_position() {

@@ -27,8 +27,21 @@ pub(crate) enum Error {
     Index { source: prometheus_tsdb_index::Error },
     #[snafu(transparent)]
     Shard { source: promparquet_shard::Error },
-    #[snafu(display("{what} is neither a TSDB block (no meta.json) nor a shard set (no 0.labels.parquet)"))]
+    #[snafu(display(
+        "{what} is neither a TSDB block (no meta.json) nor a shard set (no 0.labels.parquet) nor a day of thanos-parquet-gateway (no meta.pb)"
+    ))]
     NotFound { what: String },
+    #[snafu(display(
+        "{bucket} has no shard set {name}: neither a block, {name}/0.labels.parquet, nor a day of thanos-parquet-gateway, \
+         <hash>/<YYYY-MM-DD>/meta.pb"
+    ))]
+    NoShardSet { bucket: String, name: String },
+    #[snafu(display(
+        "{name} is a stream of several days, and a block is made of one: name it, as {name}/<YYYY-MM-DD>"
+    ))]
+    Stream { name: String },
+    #[snafu(display("{bucket}/{name} cannot be read: {reason}"))]
+    NotComplete { bucket: String, name: String, reason: &'static str },
     #[snafu(display("cannot make the block"))]
     Generate { source: promparquet_testkit::blocks::Error },
     #[snafu(display("{path}"))]
@@ -40,7 +53,8 @@ pub(crate) enum Error {
     ))]
     NoShards,
     #[snafu(display(
-        "{bucket} has no shard set with a mark that it is complete: convert blocks into it, or name a set with --block"
+        "{bucket} has no shard set with a mark that it is complete: convert blocks into it, or name a set with --block; days of \
+         thanos-parquet-gateway have a meta.pb"
     ))]
     NoShardSets { bucket: String },
     #[snafu(display("selector {selector}"))]

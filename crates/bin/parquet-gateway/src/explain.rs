@@ -1,9 +1,13 @@
 //! `parquet-gateway explain`.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use prometheus_queryable::SelectHints;
-use promparquet_query::Explain;
+use promparquet_query::{Observation, Observe, Operation, ShardExplain};
+use tokio::sync::Notify;
 
 use crate::{
     console::line,
@@ -14,7 +18,8 @@ use crate::{
 
 const HELP: &str = "\
 Runs the whole select, but decodes no sample, and prints what was done for it in each shard: what became of the pages of \
-each label that is matched, what was read in which round trip, and how long it took.";
+each label that is matched, what was read in which round trip, and how long it took. Shards are those of blocks and of days of
+thanos-parquet-gateway.";
 
 /// What to explain.
 #[derive(clap::Args, Debug)]
@@ -35,18 +40,18 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let matchers = shards::matchers(&args.selector)?;
     let range = args.shards.range()?;
     let hints = if args.labels_only { SelectHints::series_only(range) } else { SelectHints::new(range) };
-    let started = Instant::now();
-    let querier = args.shards.querier(None).await?;
-    let opened = started.elapsed();
-    let (explain, started) = (Explain::default(), Instant::now());
-    let mut set = querier.select_explained(&matchers, &hints, &explain)?;
+    let (asked, started) = (Asked::default(), Instant::now());
+    let querier = args.shards.querier(None, Some(Arc::new(asked.clone()))).await?;
+    let (opened, started) = (started.elapsed(), Instant::now());
+    let mut set = querier.select(&matchers, &hints).await?;
     let mut series = 0_u64;
     while let Some(batch) = set.next().await? {
         series += batch.len() as u64;
     }
     let elapsed = started.elapsed();
     shards::show_warnings(set.warnings());
-    let shards = explain.shards();
+    drop(set);
+    let shards = asked.take().await;
     let (mut requests, mut bytes) = (0, 0);
     for shard in &shards {
         line(&shard.to_string());
@@ -59,8 +64,53 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         shards.len(),
         show_bytes(bytes),
     ));
-    if querier.shards().is_empty() {
-        line("no shard has samples in the time range");
+    if shards.is_empty() {
+        line("no shard has samples in the time range and external labels that fit");
     }
     Ok(())
+}
+
+/// What was done in each shard that was asked.
+#[derive(Clone, Default, Debug)]
+struct Asked(Arc<Answers>);
+
+#[derive(Default, Debug)]
+struct Answers {
+    /// In the order of asking; `None` while the question is under way.
+    shards: Mutex<Vec<Option<ShardExplain>>>,
+    ended: Notify,
+}
+
+impl Asked {
+    fn shards(&self) -> MutexGuard<'_, Vec<Option<ShardExplain>>> {
+        self.0.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is once all questions have ended, which follows when nobody takes their answers any more.
+    async fn take(&self) -> Vec<ShardExplain> {
+        loop {
+            let all: Option<Vec<ShardExplain>> = self.shards().iter().cloned().collect();
+            match all {
+                Some(all) => return all,
+                None => self.0.ended.notified().await,
+            }
+        }
+    }
+}
+
+impl Observe for Asked {
+    fn begin(&self, _: Operation) -> Observation {
+        let asked = self.clone();
+        let place = {
+            let mut shards = self.shards();
+            shards.push(None);
+            shards.len() - 1
+        };
+        Box::new(move |explain| {
+            if let Some(shard) = asked.shards().get_mut(place) {
+                *shard = Some(explain.clone());
+            }
+            asked.0.ended.notify_one();
+        })
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use promparquet_catalog::CatalogOptions;
 use promparquet_convert::{Control, ExportOptions, export_tsdb};
 use promparquet_objstore::OpenFor;
 use snafu::ResultExt;
@@ -9,17 +10,20 @@ use snafu::ResultExt;
 use crate::{
     bucket::BucketFlags,
     console::{self, Watch},
-    error::{Error, OutputSnafu},
+    error::{Error, OutputSnafu, StreamSnafu},
     number::{show_bytes, show_count, show_time},
+    shards,
 };
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Make a TSDB block of a shard set, which Prometheus itself opens
+    /// Make a TSDB block of a shard set, of a block or a day of thanos-parquet-gateway, which Prometheus itself opens
     Tsdb(TsdbArgs),
 }
 
-/// The block goes into a directory named by its ULID, which appears when it is complete.
+/// The block goes into a directory named by its ULID, which appears when it is complete. One of a day has the samples from
+/// midnight until before the next: what a day of thanos-parquet-gateway has of the next midnight is in the next day, too. External
+/// labels are written as Thanos does, into meta.json.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TsdbArgs {
     /// Bucket of the Parquet shards, as Thanos' YAML
@@ -31,7 +35,7 @@ pub(crate) struct TsdbArgs {
     /// Directory of the Parquet shards under .data/; an absolute path is taken as it is
     #[arg(long = "parquet.storage.prefix", value_name = "DIR")]
     storage_prefix: Option<String>,
-    /// Name of the shard set: the ULID of the block that it was made of
+    /// Name of the shard set: the ULID of the block that it was made of, or of a day <hash>/<YYYY-MM-DD>
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Directory that gets the block
@@ -48,12 +52,21 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
         storage_prefix: args.storage_prefix.as_deref(),
     };
     let bucket = flags.open(OpenFor::Reading)?;
+    let name = args.name.trim_end_matches('/').to_owned();
+    let mut catalog = CatalogOptions::default();
+    catalog.sets = vec![name.clone()];
+    let snapshot = shards::open(bucket, catalog, None).await?;
+    let mut sets = snapshot.sets();
+    let (Some(set), None) = (sets.next(), sets.next()) else { return StreamSnafu { name }.fail() };
+    let opened = snapshot.shards(&set.name).await?;
+    let mut options = ExportOptions::default();
+    options.external_labels = set.external_labels.clone();
     let output = args.output.display().to_string();
     std::fs::create_dir_all(&args.output).context(OutputSnafu { path: output })?;
     let control = Arc::new(Control::default());
     console::stop_at_signal(Arc::clone(&control));
-    let watch = Watch::start(args.name.clone(), Arc::clone(&control));
-    let report = export_tsdb(bucket, args.name, args.output.clone(), ExportOptions::default(), control).await?;
+    let watch = Watch::start(set.name.clone(), Arc::clone(&control));
+    let report = export_tsdb(opened, args.output.clone(), options, control).await?;
     drop(watch);
     let stats = &report.meta.stats;
     console::line(&format!(

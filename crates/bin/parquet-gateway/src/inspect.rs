@@ -1,13 +1,14 @@
 //! `parquet-gateway inspect`.
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
 
 use prometheus_chunks::{Encoding, sample_count};
 use prometheus_tsdb_block::{BlockFile, BlockReader, ChunkRef};
 use prometheus_tsdb_index::PostingsTable;
+use promparquet_catalog::{CatalogOptions, SetInfo};
 use promparquet_convert::open_block;
-use promparquet_objstore::{Bucket, BucketConfig, ErrorKind, OpenFor};
-use promparquet_schema::{Column, cell, labels_file};
+use promparquet_objstore::{Bucket, BucketConfig, OpenFor};
+use promparquet_schema::{Layout, labels_file};
 use promparquet_shard::{ScanOptions, Shard, ShardFile};
 use ulid::Ulid;
 
@@ -16,16 +17,19 @@ use crate::{
     console::line,
     error::{Error, NotFoundSnafu},
     number::{show_bytes, show_count, show_time},
+    shards,
 };
 
 /// Series whose chunks are read at once.
 const BATCH_CHUNKS: usize = 8192;
 
 /// Tells of a TSDB block: time range, series, the labels with most values, encodings, sizes. Of Parquet shards besides:
-/// row groups, and for each column its sizes and pages.
+/// row groups, and for each column its sizes and pages. Of a day of thanos-parquet-gateway besides these: date, stream, external
+/// labels.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A block or shard set: a directory, one of its .parquet files, or, with a bucket, its name there
+    /// A block, a shard set, or a day or stream of days of thanos-parquet-gateway: a directory, one of its .parquet files, or, with
+    /// a bucket, its name there: <ULID>, <hash>/<YYYY-MM-DD>, <hash>
     #[arg(value_name = "BLOCK OR SHARD")]
     target: String,
     /// Bucket that it is in, as Thanos' YAML
@@ -44,26 +48,31 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let (bucket, name) = locate(&args)?;
-    if bucket.exists(&format!("{name}/meta.json")).await? {
-        if let Ok(ulid) = Ulid::from_string(&name) {
-            let block = open_block(&bucket, ulid).await?;
-            let (top, chunks) = (args.top, !args.no_chunks);
-            let work = tokio::task::spawn_blocking(move || show_block(&block, top, chunks));
-            work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    if let Ok(ulid) = Ulid::from_string(&name)
+        && bucket.exists(&format!("{name}/meta.json")).await?
+    {
+        let block = open_block(&bucket, ulid).await?;
+        let (top, chunks) = (args.top, !args.no_chunks);
+        let work = tokio::task::spawn_blocking(move || show_block(&block, top, chunks));
+        work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        if !bucket.exists(&labels_file(&name, 0)).await? {
+            return Ok(());
         }
-    } else if !bucket.exists(&labels_file(&name, 0)).await? {
-        return NotFoundSnafu { what: format!("{bucket}/{name}") }.fail();
     }
-    let mut number = 0;
-    loop {
-        match bucket.exists(&labels_file(&name, number)).await {
-            Ok(true) => show_shard(&Shard::open(&bucket, &name, number).await?, &args).await?,
-            Ok(false) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error.into()),
+    let mut options = CatalogOptions::default();
+    options.sets = vec![name];
+    let snapshot = match shards::open(bucket, options, None).await {
+        Err(Error::NoShardSet { bucket, name }) => return NotFoundSnafu { what: format!("{bucket}/{name}") }.fail(),
+        opened => opened?,
+    };
+    for set in snapshot.sets() {
+        let opened = snapshot.shards(&set.name).await?;
+        show_day(set, &opened);
+        for shard in opened {
+            show_shard(&shard, &args).await?;
         }
-        number += 1;
     }
+    Ok(())
 }
 
 /// The bucket and the name in it.
@@ -80,9 +89,14 @@ fn locate(args: &Args) -> Result<(Bucket, String), Error> {
     let path = std::path::absolute(&args.target).unwrap_or_else(|_| args.target.clone().into());
     let not_found = || NotFoundSnafu { what: args.target.clone() }.build();
     let directory = if path.is_file() { path.parent().ok_or_else(not_found)? } else { &path };
-    let name = directory.file_name().and_then(|name| name.to_str()).ok_or_else(not_found)?;
-    let parent = directory.parent().unwrap_or_else(|| Path::new("/"));
-    Ok((BucketConfig::filesystem(parent).open(OpenFor::Reading)?, name.to_owned()))
+    let (parent, name) = match shards::set_of_directory(directory) {
+        Some(set) => set,
+        None => {
+            let name = directory.file_name().and_then(|name| name.to_str()).ok_or_else(not_found)?;
+            (directory.parent().unwrap_or_else(|| Path::new("/")).to_owned(), name.to_owned())
+        }
+    };
+    Ok((BucketConfig::filesystem(parent).open(OpenFor::Reading)?, name))
 }
 
 /// Chunks and samples by encoding.
@@ -201,6 +215,24 @@ fn show_labels(mut labels: Vec<(u64, u64, String)>, top: usize) {
     }
 }
 
+/// What all shards of a day of thanos-parquet-gateway have in common.
+fn show_day(set: &SetInfo, shards: &[Arc<Shard>]) {
+    let Some((date, Layout::Day(day))) = shards::day_of(&set.name).zip(shards.first().map(|shard| shard.layout()))
+    else {
+        return;
+    };
+    let stream = set.name.split('/').next().unwrap_or_default();
+    line(&format!("Day {date} of thanos-parquet-gateway, stream {stream}, layout version {}", day.version()));
+    let external: Vec<_> = set.external_labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    line(&format!("  external labels: {}", if external.is_empty() { "none".to_owned() } else { external.join(", ") }));
+    line(&format!(
+        "  {} shards, {} series, {}",
+        show_count(set.shards as u64),
+        show_count(set.rows),
+        show_bytes(set.bytes)
+    ));
+}
+
 async fn show_shard(shard: &Shard, args: &Args) -> Result<(), Error> {
     line(&format!("Parquet shard {}/{}, number {}", shard.bucket(), shard.name(), shard.index()));
     let columns = shard.data_columns();
@@ -212,7 +244,11 @@ async fn show_shard(shard: &Shard, args: &Args) -> Result<(), Error> {
         shard.row_groups(),
         shard.label_names().count(),
         shard.data_positions().len(),
-        if shard.series_hash_position().is_some() { 2 } else { 1 },
+        match shard.layout() {
+            Layout::Day(day) => day.version(),
+            Layout::Block if shard.series_hash_position().is_some() => 2,
+            Layout::Block => 1,
+        },
     ));
     if !args.no_chunks {
         let mut encodings = Encodings::default();
@@ -220,7 +256,7 @@ async fn show_shard(shard: &Shard, args: &Args) -> Result<(), Error> {
         while let Some(batch) = scan.next().await? {
             for row in 0..batch.len() {
                 for column in 0..shard.data_positions().len() {
-                    for record in cell::records(batch.cell(row, column)) {
+                    for record in shard.layout().records(batch.cell(row, column)) {
                         let record = record.map_err(promparquet_convert::Error::from)?;
                         encodings.add(record.encoding, record.data);
                     }
@@ -229,19 +265,20 @@ async fn show_shard(shard: &Shard, args: &Args) -> Result<(), Error> {
         }
         encodings.show();
     }
-    show_file(shard.labels_file(), args.top);
-    show_file(shard.chunks_file(), args.top);
+    show_file(shard.layout(), shard.labels_file(), args.top);
+    show_file(shard.layout(), shard.chunks_file(), args.top);
     Ok(())
 }
 
-fn show_file(file: &ShardFile, top: usize) {
+fn show_file(layout: Layout, file: &ShardFile, top: usize) {
     let metadata = file.metadata();
     let by = metadata.file_metadata().created_by().unwrap_or("unknown");
     line(&format!("  {}: {}, written by {by}", file.key(), show_bytes(file.size())));
     if let Some(group) = metadata.row_groups().first()
         && let Some(sorting) = group.sorting_columns()
     {
-        let name = |i: i32| usize::try_from(i).ok().and_then(|i| file.columns().get(i)).map(Column::name);
+        let name =
+            |i: i32| usize::try_from(i).ok().and_then(|i| file.columns().get(i)).map(|column| layout.name_of(column));
         let names: Vec<_> = sorting.iter().filter_map(|column| name(column.column_idx)).collect();
         line(&format!("    sorted by {}", names.join(", ")));
     }
@@ -260,7 +297,7 @@ fn show_file(file: &ShardFile, top: usize) {
             codec = chunk.compression_codec().to_string();
             bloom |= chunk.bloom_filter_offset().is_some();
         }
-        let name = file.columns().get(i).map(Column::name).unwrap_or_default();
+        let name = file.columns().get(i).map(|column| layout.name_of(column)).unwrap_or_default();
         line(&format!(
             "    {:>12} {:>12} {pages:>7} {:>10}  {codec:<12} {name}{}",
             show_bytes(stored),

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use prometheus_queryable::{LabelHints, Querier};
+use prometheus_queryable::LabelHints;
 
 use crate::{console::try_line, error::Error, shards};
 
 const HELP: &str = "\
-Names and values come in byte order, a line each. Times count by whole shards, as in Prometheus they do by blocks.";
+Names and values come in byte order, a line each, those of external labels among them. Blocks are read and days of
+thanos-parquet-gateway. Times count by whole shards, as in Prometheus they do by blocks.";
 
 /// What to list.
 #[derive(clap::Args, Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let matchers = args.selector.as_deref().map_or(Ok(Vec::new()), shards::matchers)?;
-    let querier = args.shards.querier(None).await?;
+    let querier = args.shards.querier(None, None).await?;
     let hints = LabelHints { limit: args.limit };
     let found = match &args.name {
         Some(name) => querier.label_values(name, &matchers, &hints).await?,

@@ -15,7 +15,8 @@ use crate::{
 };
 
 const HELP: &str = "\
-All shard sets of the bucket are read that a mark calls complete.
+All shard sets of the bucket are read that are complete: blocks with a mark (the layout of parquet-common and Cortex) and days with
+a meta.pb (that of thanos-parquet-gateway). Series have the external labels of their set.
 
 Formats:
   table  for people: a series a line, of range queries a line for each of its samples
@@ -68,19 +69,19 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let engine = Engine::new(args.engine.options()).context(PromqlSnafu)?;
-    let (queryable, shards) = args.shards.queryable().await?;
+    let shards = args.shards.queryable().await?;
     let times = match (args.start, args.end, args.step) {
         (Some(start), Some(end), Some(step)) => {
             QueryTimes::Range { start, end, step_ms: i64::try_from(step.as_millis()).unwrap_or(i64::MAX) }
         }
         _ => {
             let now = jiff::Timestamp::now().as_millisecond();
-            let end = shards.iter().map(|shard| shard.data_columns().max_time()).max().unwrap_or(now);
+            let end = shards.times().map_or(now, |(_, last)| last);
             QueryTimes::Instant(args.time.unwrap_or(now.min(end)))
         }
     };
     let request = QueryRequest { times, ..QueryRequest::instant(args.query, 0) };
-    let answer = engine.query(&queryable, &request).await.context(PromqlSnafu)?;
+    let answer = engine.query(&*shards, &request).await.context(PromqlSnafu)?;
     let (warnings, infos) = (answer.annotations.warnings(&request.query), answer.annotations.infos(&request.query));
     let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout());
     match args.format {

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use prometheus_queryable::{Querier, SelectHints};
+use prometheus_queryable::SelectHints;
 
 use crate::{
     console::note,
@@ -12,7 +12,8 @@ use crate::{
 };
 
 const HELP: &str = "\
-All shard sets of the bucket are read that a mark calls complete. Output is streamed, in the order of the labels.
+All shard sets of the bucket are read that are complete: blocks with a mark (the layout of parquet-common and Cortex) and days with
+a meta.pb (that of thanos-parquet-gateway). Series have the external labels of their set. Output is streamed, in the order of the labels.
 
 Formats:
   text   as promtool tsdb dump: {labels} value milliseconds, a sample a line
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let hints = if args.labels_only { SelectHints::series_only(range) } else { SelectHints::new(range) };
     // The store is not told of the limit, because series without samples in range count for it.
     let window_series = args.limit.map(|limit| NonZeroU32::try_from(limit).unwrap_or(NonZeroU32::MAX));
-    let querier = args.shards.querier(window_series).await?;
+    let querier = args.shards.querier(window_series, None).await?;
     let mut set = querier.select(&matchers, &hints).await?;
     let mut printer = Printer::new(args.format, args.labels_only)?;
     let mut left = args.limit.map(NonZeroU64::get);

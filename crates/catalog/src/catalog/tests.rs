@@ -355,3 +355,26 @@ async fn conforms() {
     .await
     .unwrap();
 }
+
+/// Old marks say nothing of the number of shards; the files do, none of which may be missing.
+#[tokio::test]
+async fn shards_are_counted_where_no_mark_counts_them() {
+    let bucket = memory();
+    let block = add(&bucket, spec(1), Ulid(1)).await;
+    let ulid = Ulid(1).to_string();
+    for key in Marker::keys(Ulid(1)) {
+        bucket.put(&key, Bytes::from_static(br#"{"version":1}"#)).await.unwrap();
+        let catalog = Catalog::new(bucket.clone(), CatalogOptions::default());
+        assert_eq!(catalog.sync(0).await.unwrap().open, 1);
+        assert_same(&ask(&catalog, TimeRange::ALL).await.unwrap().series, &merged(&[&block]));
+        bucket.delete(&key).await.unwrap();
+    }
+    let named = CatalogOptions { sets: vec![ulid.clone()], ..CatalogOptions::default() };
+    let catalog = Catalog::new(bucket.clone(), named);
+    catalog.sync(0).await.unwrap();
+    assert_same(&ask(&catalog, TimeRange::ALL).await.unwrap().series, &merged(&[&block]));
+    bucket.delete(&format!("{ulid}/0.labels.parquet")).await.unwrap();
+    catalog.sync(0).await.unwrap();
+    let error = catalog.snapshot().shards(&ulid).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("0.labels.parquet"), "{error}");
+}

@@ -13,7 +13,7 @@ use prometheus_model::{CounterResetHint, Labels, Sample, Span, Value};
 use prometheus_tsdb_block::{BlockReader, ChunkRef, LocalBlock};
 use promparquet_objstore::Bucket;
 use promparquet_schema::cell;
-use promparquet_shard::{ScanOptions, Shard};
+use promparquet_shard::{ScanOptions, Shard, ShardSet};
 use serde_json::Value as Json;
 
 /// Every series and its samples.
@@ -50,6 +50,12 @@ pub(crate) fn memory_bucket() -> Bucket {
 
 pub(crate) fn directory_bucket(dir: &Path) -> Bucket {
     Bucket::new(Arc::new(LocalFileSystem::new_with_prefix(dir).unwrap()), "file://fixture")
+}
+
+/// All shards of a set in the layout of blocks.
+pub(crate) async fn open_set(bucket: &Bucket, name: &str) -> Vec<Arc<Shard>> {
+    let set = ShardSet { name: name.to_owned(), shards: None };
+    set.open(bucket).await.unwrap().into_iter().map(Arc::new).collect()
 }
 
 pub(crate) fn open_block(dir: &Path) -> BlockReader {

@@ -9,8 +9,8 @@ use promparquet_shard::{ScanOptions, Shard};
 use promparquet_testkit::expected::expected_series;
 
 use crate::fixtures::{
-    BLOCK, all_rows, assert_same, block_series, directory_bucket, go, labels_of, lines, open_block, rows, runtime,
-    samples_of_rows,
+    BLOCK, all_rows, assert_same, block_series, directory_bucket, go, labels_of, lines, open_block, open_set, rows,
+    runtime, samples_of_rows,
 };
 
 /// Directory, shard set, number of shards.
@@ -145,7 +145,8 @@ fn verification_and_export_take_them() {
             assert_eq!(report.source_series - report.source_series_without_samples, report.rows, "{set}");
 
             let options = ExportOptions::default();
-            let exported = export_tsdb(bucket, name.into(), out.path().into(), options, control).await;
+            let opened = open_set(&bucket, name).await;
+            let exported = export_tsdb(opened, out.path().into(), options, control).await;
             let exported = exported.unwrap_or_else(|e| panic!("{set}: {e}"));
             assert_eq!(exported.shards, shards as usize, "{set}");
             // Where floats and histograms alternate, Go files have chunks that overlap, but nowhere else.

@@ -4,6 +4,7 @@
 mod blocks;
 mod damage;
 mod damaged_blocks;
+mod days;
 mod faults;
 mod fixtures;
 mod go_files;

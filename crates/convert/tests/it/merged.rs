@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use ulid::Ulid;
 
 use crate::fixtures::{
-    Series, all_rows, assert_same, block_series, memory_bucket, open_block, runtime, samples_of_rows,
+    Series, all_rows, assert_same, block_series, memory_bucket, open_block, open_set, runtime, samples_of_rows,
 };
 
 fn labels(n: u8) -> Labels {
@@ -104,7 +104,8 @@ proptest! {
                 assert_eq!(result.await.unwrap_err().kind(), ErrorKind::Corrupt);
             }
             let out = tempfile::tempdir().unwrap();
-            let exported = export_tsdb(bucket, "merged".into(), out.path().into(), ExportOptions::default(), control);
+            let shards = open_set(&bucket, "merged").await;
+            let exported = export_tsdb(shards, out.path().into(), ExportOptions::default(), control);
             let exported = exported.await.unwrap_or_else(|e| panic!("{e}"));
             let block = open_block(&out.path().join(exported.meta.ulid.to_string()));
             assert_same(&block_series(&block), &expected, false, "exported");

@@ -14,7 +14,8 @@ use promparquet_objstore::Bucket;
 use promparquet_testkit::expected::expected_series;
 
 use crate::fixtures::{
-    BLOCK, all_rows, assert_same, block_series, go, memory_bucket, open_block, runtime, samples_of_rows, shared,
+    BLOCK, all_rows, assert_same, block_series, go, memory_bucket, open_block, open_set, runtime, samples_of_rows,
+    shared,
 };
 
 const NAME: &str = "set/block";
@@ -133,7 +134,8 @@ fn exported_blocks_hold_what_the_source_holds() {
                 // So little that rows in another order than a block's must be sorted on disk.
                 export.memory_bytes = NonZeroUsize::new(64 << 10).unwrap();
                 let control = Arc::new(Control::default());
-                let report = export_tsdb(bucket.clone(), NAME.into(), out.path().into(), export, Arc::clone(&control));
+                let shards = open_set(&bucket, NAME).await;
+                let report = export_tsdb(shards, out.path().into(), export, Arc::clone(&control));
                 let report = report.await.unwrap_or_else(|e| panic!("{what}: {e}"));
                 assert_eq!(report.rows, expected.len() as u64, "{what}");
                 assert_eq!(control.progress().series_done, report.rows, "{what}");
@@ -200,7 +202,8 @@ fn a_part_of_the_time_range_is_converted_verified_and_exported() {
         let mut export = ExportOptions::default();
         export.range = Some(range);
         let control = Arc::new(Control::default());
-        let report = export_tsdb(whole, NAME.into(), out.path().into(), export, control).await.unwrap();
+        let shards = open_set(&whole, NAME).await;
+        let report = export_tsdb(shards, out.path().into(), export, control).await.unwrap();
         let block = open_block(&out.path().join(report.meta.ulid.to_string()));
         assert_same(&block_series(&block), &expected, false, "a third, exported");
         assert_eq!((block.meta().min_time, block.meta().max_time), (range.start(), range.end()));
@@ -238,7 +241,7 @@ fn verification_finds_other_sources_and_missing_shards() {
         assert!(error.to_string().contains("set/block/0.chunks.parquet"), "{error}");
         // No shards at all.
         let out = tempfile::tempdir().unwrap();
-        let none = export_tsdb(memory_bucket(), NAME.into(), out.path().into(), ExportOptions::default(), control);
+        let none = export_tsdb(Vec::new(), out.path().into(), ExportOptions::default(), control);
         assert_eq!(none.await.unwrap_err().kind(), ErrorKind::NotFound);
     });
 }

@@ -199,3 +199,63 @@ async fn conforms() {
     .await
     .unwrap();
 }
+
+fn named(sets: &[&str]) -> CatalogOptions {
+    CatalogOptions { sets: sets.iter().map(|&set| set.to_owned()).collect(), ..CatalogOptions::default() }
+}
+
+/// Only what was asked for is known; what is called by its own name is read even if it is about to be deleted.
+#[tokio::test]
+async fn sets_can_be_named() {
+    let bucket = memory();
+    put(&bucket, &external(), 2).await;
+    put(&bucket, &Labels::default(), 1).await;
+    let block = add(&bucket, spec(1), Ulid(1)).await;
+    let hash = day::stream_hash(external().iter());
+    let ulid = Ulid(1).to_string();
+    let known = async |sets: &[&str]| {
+        let catalog = Catalog::new(bucket.clone(), named(sets));
+        catalog.sync(i64::MAX).await.unwrap();
+        let names: Vec<_> = catalog.snapshot().sets().map(|set| set.name.clone()).collect();
+        (catalog, names)
+    };
+    let of_stream = DATES.map(|date| format!("{hash}/{date}"));
+    let bare = DATES.map(|date| format!("0/{date}"));
+    let cases: [(&[&str], Vec<&str>, SeriesMap); 6] = [
+        (&[&of_stream[1]], vec![&of_stream[1]], within(&expected(&external()), day(1))),
+        (&[&hash.to_string()], of_stream.iter().map(String::as_str).collect(), expected(&external())),
+        (&["0"], bare.iter().map(String::as_str).collect(), expected(&Labels::default())),
+        (&[&bare[1]], vec![&bare[1]], within(&expected(&Labels::default()), day(1))),
+        (&[&ulid], vec![&ulid], merged(&[&block])),
+        (&["12345", "0/2020-01-01", "nothing"], Vec::new(), SeriesMap::new()),
+    ];
+    for (sets, names, mut series) in cases {
+        let (catalog, found) = known(sets).await;
+        assert_eq!(found, names, "{sets:?}");
+        // The midnight that both days have.
+        let range = if names.len() == 1 && sets[0] != ulid { day(1) } else { TimeRange::ALL };
+        series.retain(|_, samples| !samples.is_empty());
+        assert_same(&ask(&catalog, range).await.unwrap().series, &series);
+        for name in names {
+            let shards = catalog.snapshot().shards(name).await.unwrap();
+            assert!(shards.len() == 1 && shards[0].name() == name);
+        }
+        let error = catalog.snapshot().shards("other").await.unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("other"), "{error}");
+    }
+
+    // Whole streams and buckets leave out what is about to be deleted, or is not complete.
+    bucket.put(&format!("{}/{}", of_stream[0], day::DELETION_MARK_FILE), Bytes::new()).await.unwrap();
+    bucket.delete(&format!("{ulid}/{}", Marker::FILE)).await.unwrap();
+    bucket.delete(&format!("parquet-markers/{ulid}-{}", Marker::FILE)).await.unwrap();
+    assert_eq!(states(&known(&[&hash.to_string()]).await.0), ["deleted", "open"]);
+    assert_eq!(states(&known(&[]).await.0), ["open", "open", "unmarked", "deleted", "open"]);
+    for name in [&of_stream[0], &ulid] {
+        let (catalog, _) = known(&[name]).await;
+        assert_eq!(states(&catalog), ["open"], "{name}");
+        assert!(!ask(&catalog, TimeRange::ALL).await.unwrap().series.is_empty());
+    }
+    // Without its description, nobody knows how many shards a day has.
+    bucket.delete(&format!("{}/{}", of_stream[0], day::META_FILE)).await.unwrap();
+    assert_eq!(states(&known(&[&of_stream[0]]).await.0), ["unmarked"]);
+}
