@@ -221,7 +221,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 /// Connections of a port, where so many files may be open: the bucket needs some, too. Many shells allow a thousand, although the
 /// system would more, which Go's programs take.
 fn connections(files: Option<u64>) -> usize {
-    usize::try_from(files.unwrap_or(1024) / 4).unwrap_or(usize::MAX).clamp(16, 4096)
+    usize::try_from(files.unwrap_or(1024) / 6).unwrap_or(usize::MAX).clamp(16, 4096)
 }
 
 /// Bytes of memory that the container may use, or else the machine has.
