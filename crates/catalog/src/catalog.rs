@@ -91,6 +91,7 @@ impl Catalog {
         let snapshot = Snapshot {
             sets: Vec::new(),
             is_complete: false,
+            elsewhere: None,
             cache: Arc::new(ShardCache::new(bucket, options.footer_bytes)),
             rows: Arc::new(RowCache::new(options.row_cache_bytes)),
             options: Arc::new(options),
@@ -102,6 +103,17 @@ impl Catalog {
     /// Tells somebody of each question to a shard from now on; the first to be told stays.
     pub fn observe(&self, observer: Arc<dyn Observe>) {
         let _ = self.snapshot().observer.set(observer);
+    }
+
+    /// Leaves sets that lie within these times, first and last millisecond, to somebody else from now on: they are known, and not
+    /// queried. With `None`, all are.
+    pub fn leave_elsewhere(&self, times: Option<(TimestampMs, TimestampMs)>) {
+        self.change(|snapshot| Snapshot { elsewhere: times, ..snapshot });
+    }
+
+    fn change(&self, change: impl FnOnce(Snapshot) -> Snapshot) {
+        let mut snapshot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        *snapshot = Arc::new(change(Snapshot::clone(&snapshot)));
     }
 
     /// What is known now.
@@ -155,8 +167,7 @@ impl Catalog {
             report.closed += usize::from(matches!(gone.info.state, SetState::Open));
             gone.slots.iter().for_each(|slot| cache.close(slot));
         }
-        let after = Snapshot { sets, is_complete: true, ..Snapshot::clone(&before) };
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        self.change(|snapshot| Snapshot { sets, is_complete: true, ..snapshot });
         Ok(report)
     }
 }

@@ -28,7 +28,7 @@ const OPEN_CONCURRENCY: usize = 16;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SetState {
-    /// It is queried.
+    /// It is queried, unless it [is elsewhere](Snapshot::is_elsewhere).
     Open,
     /// It should be queried, and cannot be read. Queries of its times fail, or say that they lack it.
     Failed(Error),
@@ -72,6 +72,8 @@ pub(crate) struct KnownSet {
 pub struct Snapshot {
     pub(crate) sets: Vec<Arc<KnownSet>>,
     pub(crate) is_complete: bool,
+    /// First and last millisecond of what somebody else answers for.
+    pub(crate) elsewhere: Option<(TimestampMs, TimestampMs)>,
     pub(crate) cache: Arc<ShardCache>,
     pub(crate) rows: Arc<RowCache>,
     pub(crate) options: Arc<CatalogOptions>,
@@ -90,14 +92,30 @@ impl Snapshot {
         self.sets.iter().map(|set| &set.info)
     }
 
-    /// First and last millisecond of all open sets.
+    /// The times, first and last millisecond, for which somebody else answers: sets that lie within are not queried.
+    #[must_use]
+    pub const fn elsewhere(&self) -> Option<(TimestampMs, TimestampMs)> {
+        self.elsewhere
+    }
+
+    /// Whether a set is not queried because somebody else answers for all of its times.
+    #[must_use]
+    pub fn is_elsewhere(&self, set: &SetInfo) -> bool {
+        let is_readable = matches!(set.state, SetState::Open | SetState::Failed(_));
+        let within = |(from, to): (TimestampMs, TimestampMs), times: (TimestampMs, TimestampMs)| {
+            from <= times.0 && times.1 <= to
+        };
+        is_readable && self.elsewhere.zip(set.times).is_some_and(|(elsewhere, times)| within(elsewhere, times))
+    }
+
+    /// First and last millisecond of all sets that are queried.
     #[must_use]
     pub fn times(&self) -> Option<(TimestampMs, TimestampMs)> {
         let open = self.open().filter_map(|set| set.info.times);
         open.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// Different external labels of the open sets, each with first and last millisecond of the sets that have them.
+    /// Different external labels of the sets that are queried, each with first and last millisecond of the sets that have them.
     #[must_use]
     pub fn external_labels(&self) -> BTreeMap<Labels, (TimestampMs, TimestampMs)> {
         let mut all: BTreeMap<Labels, (TimestampMs, TimestampMs)> = BTreeMap::new();
@@ -133,7 +151,8 @@ impl Snapshot {
     }
 
     fn open(&self) -> impl Iterator<Item = &KnownSet> {
-        self.sets.iter().map(AsRef::as_ref).filter(|set| matches!(set.info.state, SetState::Open))
+        let sets = self.sets.iter().map(AsRef::as_ref);
+        sets.filter(|set| matches!(set.info.state, SetState::Open) && !self.is_elsewhere(&set.info))
     }
 
     /// Opens what a query of `range` reads; parts that cannot be opened answer with their error.
@@ -155,6 +174,7 @@ impl Snapshot {
         for set in &self.sets {
             if let SetState::Failed(error) = &set.info.state
                 && set.info.times.is_none_or(overlaps)
+                && !self.is_elsewhere(&set.info)
             {
                 broken.push(error.clone());
             }

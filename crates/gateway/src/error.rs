@@ -26,6 +26,8 @@ pub(crate) enum Detail {
     Bind { what: &'static str, flag: &'static str, address: SocketAddr, source: io::Error },
     #[snafu(display("certificates of the gRPC port: {message}"))]
     Tls { message: String },
+    #[snafu(display("--block.filter.thanos-backfill.endpoint {endpoint:?}: {message}"))]
+    BackfillEndpoint { endpoint: String, message: String },
     #[snafu(display("web configuration {path}: {message}"))]
     WebConfig { path: String, message: String },
 }
@@ -43,7 +45,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
-            Detail::Bind { .. } | Detail::Tls { .. } | Detail::WebConfig { .. } => ErrorKind::Invalid,
+            Detail::Bind { .. } | Detail::Tls { .. } | Detail::BackfillEndpoint { .. } | Detail::WebConfig { .. } => {
+                ErrorKind::Invalid
+            }
         }
     }
 }

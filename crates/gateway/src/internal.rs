@@ -48,6 +48,11 @@ async fn metrics(State(gateway): State<Gateway>) -> Response {
     ([(header::CONTENT_TYPE, kind)], shared.metrics.text()).into_response()
 }
 
+/// Empty for a time that no calendar has.
+fn time(t: Option<i64>) -> String {
+    t.and_then(|t| jiff::Timestamp::from_millisecond(t).ok()).map_or_else(String::new, |t| t.to_string())
+}
+
 async fn state(State(gateway): State<Gateway>) -> Html<String> {
     let snapshot = gateway.0.catalog.snapshot();
     let mut sets: Vec<&SetInfo> = snapshot.sets().collect();
@@ -55,6 +60,13 @@ async fn state(State(gateway): State<Gateway>) -> Html<String> {
     sets.sort_by_key(|set| (rank(&set.state), std::cmp::Reverse(set.times)));
     let (shards, bytes) = snapshot.opened();
     let ready = if snapshot.is_ready() { "ready" } else { "not looked through yet" };
+    let elsewhere = snapshot.elsewhere().map_or_else(String::new, |(from, to)| {
+        format!(
+            "<p>Sets that lie within {} and {} are left to the Thanos store of --block.filter.thanos-backfill.endpoint.",
+            time(Some(from)),
+            time(Some(to))
+        )
+    });
     let mut page = String::new();
     let _ = write!(
         page,
@@ -62,22 +74,20 @@ async fn state(State(gateway): State<Gateway>) -> Html<String> {
          <style>body{{font:14px system-ui;margin:2em}}table{{border-collapse:collapse}}\
          td,th{{padding:.2em .8em;text-align:left;border-bottom:1px solid #ddd}}.failed{{color:#b00}}</style>\
          <h1>parquet-gateway</h1><p>The bucket is {ready}. {} shard sets; {shards} shards are open, their footers take about \
-         {bytes} bytes.</p><p><a href=/metrics>metrics</a></p><table><tr><th>set<th>state<th>first sample<th>last \
+         {bytes} bytes.</p>{elsewhere}<p><a href=/metrics>metrics</a></p><table><tr><th>set<th>state<th>first sample<th>last \
          sample<th>shards<th>series<th>bytes<th>external labels</tr>",
         sets.len()
     );
     const MOST: usize = 2000;
     for set in sets.iter().take(MOST) {
         let (state, class) = match &set.state {
+            _ if snapshot.is_elsewhere(set) => ("not queried: left to the Thanos store".to_owned(), ""),
             SetState::Open => ("queried".to_owned(), ""),
             SetState::Failed(error) => (format!("cannot be read: {}", chain(error)), " class=failed"),
             SetState::Unmarked => ("not queried: nothing says that it is complete".to_owned(), ""),
             SetState::Deleted => ("not queried: marked for deletion".to_owned(), ""),
             SetState::Unconverted => ("not queried: a TSDB block without shards".to_owned(), ""),
             _ => ("unknown".to_owned(), ""),
-        };
-        let time = |t: Option<i64>| {
-            t.and_then(|t| jiff::Timestamp::from_millisecond(t).ok()).map_or_else(String::new, |t| t.to_string())
         };
         let _ = write!(
             page,

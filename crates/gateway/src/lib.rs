@@ -7,6 +7,7 @@
 //! This is the only crate of the workspace that knows HTTP, gRPC, JSON and status codes.
 
 mod api;
+mod backfill;
 mod body;
 mod client_chunks;
 mod connections;
@@ -27,6 +28,7 @@ mod spans;
 mod ui;
 mod web_config;
 
+pub use backfill::BackfillOptions;
 pub use error::{Error, ErrorKind, Result};
 pub use gateway::Gateway;
 pub use grpc::ServerTls;

@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use prometheus_model::TimestampMs;
-use promparquet_catalog::{Catalog, SetState, SyncReport};
+use promparquet_catalog::{Catalog, SetState, Snapshot, SyncReport};
 use promparquet_objstore::Cache;
 use promparquet_query::{Operation, ShardExplain, Stage};
 
@@ -37,6 +37,11 @@ struct State {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Bound {
+    bound: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -80,6 +85,9 @@ pub struct Metrics {
     max_time: Family<What, Gauge>,
     synced: Family<What, Gauge>,
     sync_failures: Counter,
+    filter_refreshes: Family<Outcome, Counter>,
+    filter_refreshed: Gauge,
+    filter_times: Family<Bound, Gauge>,
     sets: Family<State, Gauge>,
     shards: Gauge,
     footer_bytes: Gauge,
@@ -121,6 +129,9 @@ impl Metrics {
             max_time: Family::default(),
             synced: Family::default(),
             sync_failures: Counter::default(),
+            filter_refreshes: Family::default(),
+            filter_refreshed: Gauge::default(),
+            filter_times: Family::default(),
             sets: Family::default(),
             shards: Gauge::default(),
             footer_bytes: Gauge::default(),
@@ -182,6 +193,21 @@ impl Metrics {
             metrics.synced.clone(),
         );
         r.register("locate_sync_failures", "Looks at the bucket that failed", metrics.sync_failures.clone());
+        r.register(
+            "locate_filter_refreshes",
+            "Questions to the Thanos store of --block.filter.type=thanos-backfill for its times",
+            metrics.filter_refreshes.clone(),
+        );
+        r.register(
+            "locate_filter_last_successful_update_time_unix_seconds",
+            "When it answered last",
+            metrics.filter_refreshed.clone(),
+        );
+        r.register(
+            "locate_filter_time_milliseconds",
+            "Shard sets between these times are left to it",
+            metrics.filter_times.clone(),
+        );
         r.register("locate_shard_sets", "Shard sets of the bucket", metrics.sets.clone());
         r.register("locate_open_shards", "Shards whose footers are in memory", metrics.shards.clone());
         r.register("locate_open_shards_bytes", "Memory that these take, about", metrics.footer_bytes.clone());
@@ -268,25 +294,49 @@ impl Metrics {
             }
             self.synced.get_or_create(&what).set(now / 1000);
         }
-        let mut counts =
-            [("open", 0), ("failed", 0), ("unmarked", 0), ("deleted", 0), ("unconverted", 0), ("other", 0)];
+        self.count_sets(&snapshot);
+        let (shards, bytes) = snapshot.opened();
+        self.shards.set(shards as i64);
+        self.footer_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The Thanos store said what is left to it.
+    pub(crate) fn filter_refreshed(&self, snapshot: &Snapshot, now: TimestampMs) {
+        self.filter_refreshes.get_or_create(&Outcome { outcome: "answered" }).inc();
+        self.filter_refreshed.set(now / 1000);
+        match snapshot.elsewhere() {
+            Some((from, to)) => {
+                self.filter_times.get_or_create(&Bound { bound: "min" }).set(from);
+                self.filter_times.get_or_create(&Bound { bound: "max" }).set(to);
+            }
+            None => self.filter_times.clear(),
+        }
+        self.count_sets(snapshot);
+    }
+
+    /// It did not.
+    pub(crate) fn filter_failed(&self) {
+        self.filter_refreshes.get_or_create(&Outcome { outcome: "failed" }).inc();
+    }
+
+    fn count_sets(&self, snapshot: &Snapshot) {
+        let states = ["open", "filtered", "failed", "unmarked", "deleted", "unconverted", "other"];
+        let mut counts = states.map(|state| (state, 0));
         for set in snapshot.sets() {
             let place = match set.state {
+                _ if snapshot.is_elsewhere(set) => 1,
                 SetState::Open => 0,
-                SetState::Failed(_) => 1,
-                SetState::Unmarked => 2,
-                SetState::Deleted => 3,
-                SetState::Unconverted => 4,
-                _ => 5,
+                SetState::Failed(_) => 2,
+                SetState::Unmarked => 3,
+                SetState::Deleted => 4,
+                SetState::Unconverted => 5,
+                _ => 6,
             };
             counts[place].1 += 1;
         }
         for (state, count) in counts {
             self.sets.get_or_create(&State { state }).set(count);
         }
-        let (shards, bytes) = snapshot.opened();
-        self.shards.set(shards as i64);
-        self.footer_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Everything in the text format of OpenMetrics.

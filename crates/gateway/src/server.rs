@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     api::error::chain,
+    backfill::{Backfill, BackfillOptions},
     connections::{Port, Protocol},
     error::{Bind, Detail, Result},
     gateway::{Gateway, now},
@@ -50,6 +51,8 @@ pub struct ServerOptions {
     pub internal_grace: Duration,
     /// Time between looks at the bucket.
     pub discovery_interval: Duration,
+    /// Which Thanos store the newest data are left to, if there is one.
+    pub backfill: Option<BackfillOptions>,
 }
 
 impl ServerOptions {
@@ -68,6 +71,7 @@ impl ServerOptions {
             prometheus_grace: grace,
             internal_grace: grace,
             discovery_interval: Duration::from_secs(60),
+            backfill: None,
         }
     }
 }
@@ -80,6 +84,7 @@ pub struct Server {
     prometheus: TcpListener,
     internal: TcpListener,
     thanos: Option<ThanosPort>,
+    backfill: Option<Backfill>,
 }
 
 /// Of Thanos' APIs.
@@ -96,6 +101,7 @@ impl Server {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if one cannot be had; the message names the flag of the binary to change.
     pub async fn bind(gateway: Gateway, options: ServerOptions) -> Result<Self> {
+        let backfill = options.backfill.clone().map(Backfill::new).transpose()?;
         let prometheus = listen("Prometheus' HTTP API", "--http.prometheus.port", options.prometheus_address).await?;
         let internal = listen("metrics and health", "--http.internal.port", options.internal_address).await?;
         let thanos = match &options.thanos {
@@ -107,7 +113,7 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { gateway, options, prometheus, internal, thanos })
+        Ok(Self { gateway, options, prometheus, internal, thanos, backfill })
     }
 
     /// Where it listens for Prometheus' HTTP API; tells the port if it was chosen by the system.
@@ -145,7 +151,13 @@ impl Server {
             grace,
         };
         let following = web.clone().map(|web| tokio::spawn(web.follow(self.options.reload_interval)));
-        let upkeep = tokio::spawn(keep_up(gateway.clone(), self.options.discovery_interval));
+        let (kept_up, interval, backfill) = (gateway.clone(), self.options.discovery_interval, self.backfill);
+        let upkeep = tokio::spawn(async move {
+            let Some(backfill) = backfill else { return keep_up(kept_up, interval).await };
+            // Asked first, so that there is no time at which everything is queried, if that can be.
+            backfill.refresh(&kept_up).await;
+            tokio::join!(keep_up(kept_up.clone(), interval), backfill.follow(&kept_up));
+        });
         let prometheus = port(self.prometheus, prometheus, self.options.prometheus_grace);
         let serving = tokio::spawn(prometheus.serve(stopped.clone()));
         let thanos = self.thanos.map(|port| {

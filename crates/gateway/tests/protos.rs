@@ -16,7 +16,6 @@ fn generated_code_is_current() {
         .build_client(true)
         .build_server(true)
         .client_mod_attribute("thanos", "#[cfg(test)]")
-        .client_mod_attribute("thanos.info", "#[cfg(test)]")
         .bytes(".thanos.Chunk.data")
         .extern_path(".prometheus_copy", "crate::prompb")
         .emit_rerun_if_changed(false)

@@ -11,6 +11,7 @@ const MOST = 2000; // blocks that are shown
 
 const MEANING = {
   queried: 'converted and queried',
+  filtered: 'not queried here: left to the Thanos store of --block.filter',
   failed: 'cannot be read: queries of its times fail or lack it',
   unmarked: 'not queried: nothing says that its conversion is complete',
   unconverted: 'not queried: a TSDB block without shards',

@@ -14,7 +14,7 @@ use prometheus_promql::Engine;
 use prometheus_queryable::{PartialResponse, Regex};
 use promparquet_catalog::{Catalog, CatalogOptions};
 use promparquet_gateway::{
-    CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig,
+    BackfillOptions, CorsOrigin, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig,
 };
 use promparquet_objstore::{Bucket, Cache, CacheConfig, OpenFor, process_environment};
 use promparquet_query::ReadCosts;
@@ -44,8 +44,8 @@ client_allowed_sans, and client_auth_type that verifies nothing.
 Of the flags of thanos-parquet-gateway, those that say how it keeps files on the local disk and in buffers have no effect:
 --block.labelfilepath, --block.syncer.read-buffer-size, --memlimit.ratio.";
 
-/// All shard sets of the bucket are served that a mark calls complete, in the layout of parquet-common and Cortex. The bucket is
-/// only read.
+/// All shard sets of the bucket are served that are complete: blocks with a mark, in the layout of parquet-common and Cortex, and
+/// days with a meta.pb, in that of thanos-parquet-gateway. The bucket is only read.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -110,6 +110,45 @@ struct BlockArgs {
     /// Memory for the footers of opened shards; those that make room are read again when they are needed
     #[arg(long = "block.footer-memory", value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
     footer_memory: u64,
+    /// Which shard sets are queried: all, or not those whose times a Thanos store has, too
+    #[arg(long = "block.filter.type", value_name = "TYPE", default_value = "all-metas")]
+    filter: Filter,
+    /// Where that store serves Thanos' Info, without TLS. Until it has answered, all sets are queried; while it does not
+    /// answer, what it said last holds
+    #[arg(
+        long = "block.filter.thanos-backfill.endpoint",
+        value_name = "HOST:PORT",
+        required_if_eq("filter", "thanos-backfill")
+    )]
+    filter_endpoint: Option<String>,
+    /// Time between questions to it
+    #[arg(long = "block.filter.thanos-backfill.interval", value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    filter_interval: Duration,
+    /// For how long from its first sample on sets are queried all the same
+    #[arg(long = "block.filter.thanos-backfill.overlap", value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    filter_overlap: Duration,
+}
+
+/// Which shard sets are queried, by the names that thanos-parquet-gateway gives it.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Filter {
+    /// All
+    AllMetas,
+    /// Those that do not lie within the times of a Thanos store, which has the newest data
+    ThanosBackfill,
+}
+
+impl BlockArgs {
+    /// The store that times are left to, if there is one.
+    fn backfill(&self) -> Option<BackfillOptions> {
+        let endpoint = self.filter_endpoint.clone()?;
+        if self.filter == Filter::AllMetas {
+            note("--block.filter.thanos-backfill.endpoint has no effect without --block.filter.type thanos-backfill");
+            return None;
+        }
+        let interval = self.filter_interval.max(Duration::from_millis(100));
+        Some(BackfillOptions { endpoint, interval, overlap: self.filter_overlap })
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -316,6 +355,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.web = ports.web_config.as_ref().map(WebConfig::from_file).transpose()?;
     options.max_connections = connections(rlimit::increase_nofile_limit(u64::MAX).ok());
     options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
+    options.backfill = args.blocks.backfill();
     Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket, traces })
 }
 

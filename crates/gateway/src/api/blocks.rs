@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! {"ready": bool, "minTime": ms|null, "maxTime": ms|null, "openShards": n, "footerBytes": n,
-//!  "blocks": [{"name": text, "state": "queried"|"failed"|"unmarked"|"deleted"|"unconverted"|"unknown",
+//!  "elsewhere": {"minTime": ms, "maxTime": ms}|null (sets within these times are left to a Thanos store),
+//!  "blocks": [{"name": text, "state": "queried"|"filtered"|"failed"|"unmarked"|"deleted"|"unconverted"|"unknown",
 //!              "error": text (of those that failed),
 //!              "minTime": ms|null, "maxTime": ms|null, "shards": n, "series": n, "bytes": n, "labels": {…}}],
 //!  "gaps": [{"labels": {…}, "minTime": ms, "maxTime": ms}]}
 //! ```
 //!
-//! Both times are inclusive. Gaps lie between blocks that are queried and have the same external labels.
+//! Both times are inclusive. Gaps lie between blocks that are queried, here or by the Thanos store, and have the same external labels.
 
 use std::collections::BTreeMap;
 
@@ -36,14 +37,16 @@ pub(crate) async fn blocks(State(gateway): State<Gateway>, headers: HeaderMap) -
         let value = json!({
             "ready": snapshot.is_ready(), "minTime": times.map(|times| times.0), "maxTime": times.map(|times| times.1),
             "openShards": open_shards, "footerBytes": footer_bytes,
-            "blocks": snapshot.sets().map(block).collect::<Vec<_>>(), "gaps": gaps.collect::<Vec<_>>(),
+            "elsewhere": snapshot.elsewhere().map(|times| json!({ "minTime": times.0, "maxTime": times.1 })),
+            "blocks": snapshot.sets().map(|set| block(set, snapshot.is_elsewhere(set))).collect::<Vec<_>>(), "gaps": gaps.collect::<Vec<_>>(),
         });
         serde_json::to_writer(out, &value).map_err(std::io::Error::from)
     })
 }
 
-fn block(set: &SetInfo) -> Value {
+fn block(set: &SetInfo, is_elsewhere: bool) -> Value {
     let state = match &set.state {
+        _ if is_elsewhere => "filtered",
         SetState::Open => "queried",
         SetState::Failed(_) => "failed",
         SetState::Unmarked => "unmarked",

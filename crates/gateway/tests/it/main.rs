@@ -1,6 +1,7 @@
 //! The gateway over a bucket of converted blocks, asked through real connections.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod backfill;
 mod client;
 mod endpoints;
 mod errors;

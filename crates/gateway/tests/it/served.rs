@@ -8,7 +8,9 @@ use prometheus_promql::{Engine, EngineOptions};
 use prometheus_tsdb_block::{BlockReader, LocalBlock, write_block};
 use promparquet_catalog::{Catalog, CatalogOptions};
 use promparquet_convert::{Control, Options as ConvertOptions, convert};
-use promparquet_gateway::{Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig};
+use promparquet_gateway::{
+    BackfillOptions, Gateway, GatewayOptions, Server, ServerOptions, ServerTls, ThanosOptions, WebConfig,
+};
 use promparquet_objstore::Bucket;
 use promparquet_shard::Marker;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -94,6 +96,7 @@ pub(crate) struct Setup {
     pub(crate) grace: Option<Duration>,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) web: Option<WebConfig>,
+    pub(crate) backfill: Option<BackfillOptions>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) head_timeout: Option<Duration>,
 }
@@ -138,6 +141,7 @@ impl Served {
         options.prometheus_grace = setup.grace.unwrap_or(Duration::from_secs(5));
         options.thanos = Some(ThanosOptions { address: local, grace: options.prometheus_grace, tls: setup.tls });
         options.web = setup.web;
+        options.backfill = setup.backfill;
         options.max_connections = setup.max_connections.unwrap_or(options.max_connections);
         options.head_timeout = setup.head_timeout.unwrap_or(options.head_timeout);
         options.reload_interval = Duration::from_millis(100);

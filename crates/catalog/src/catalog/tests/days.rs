@@ -259,3 +259,38 @@ async fn sets_can_be_named() {
     bucket.delete(&format!("{}/{}", of_stream[0], day::META_FILE)).await.unwrap();
     assert_eq!(states(&known(&[&of_stream[0]]).await.0), ["unmarked"]);
 }
+
+/// What lies entirely within the times that somebody else answers for is known, and not queried; also if it cannot be read.
+#[tokio::test]
+async fn times_can_be_left_to_others() {
+    let bucket = memory();
+    put(&bucket, &external(), 2).await;
+    let catalog = Catalog::new(bucket.clone(), CatalogOptions::default());
+    let (second, end) = (FIRST + DAY_MS, FIRST + 2 * DAY_MS);
+    catalog.leave_elsewhere(Some((second, end)));
+    catalog.sync(0).await.unwrap();
+    let all = expected(&external());
+    let of_first = within(&all, TimeRange::new(FIRST, second + 1).unwrap());
+    assert_same(&ask(&catalog, TimeRange::ALL).await.unwrap().series, &of_first);
+    let snapshot = catalog.snapshot();
+    let left: Vec<_> = snapshot.sets().map(|set| snapshot.is_elsewhere(set)).collect();
+    assert_eq!((left, snapshot.times()), (vec![false, true], Some((FIRST, second))));
+    // Of a day that is not all within, everything is answered.
+    for times in [Some((second + 1, i64::MAX)), Some((second, end - 1)), None] {
+        catalog.leave_elsewhere(times);
+        assert_same(&ask(&catalog, TimeRange::ALL).await.unwrap().series, &all);
+        assert_same(&ask(&*snapshot, TimeRange::ALL).await.unwrap().series, &of_first);
+    }
+    catalog.leave_elsewhere(Some((i64::MIN, i64::MAX)));
+    catalog.sync(0).await.unwrap();
+    assert!(ask(&catalog, TimeRange::ALL).await.unwrap().series.is_empty());
+    assert!(catalog.snapshot().times().is_none() && catalog.snapshot().external_labels().is_empty());
+
+    let hash = day::stream_hash(external().iter());
+    bucket.put(&format!("{hash}/{}/0.chunks.parquet", DATES[1]), Bytes::new()).await.unwrap();
+    catalog.sync(0).await.unwrap();
+    catalog.leave_elsewhere(Some((second, end)));
+    assert_same(&ask(&catalog, TimeRange::ALL).await.unwrap().series, &of_first);
+    catalog.leave_elsewhere(None);
+    assert!(ask(&catalog, TimeRange::ALL).await.is_err());
+}

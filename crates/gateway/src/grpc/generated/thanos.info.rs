@@ -40,7 +40,6 @@ pub struct TsdbInfo {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryApiInfo {}
 /// Generated client implementations.
-#[cfg(test)]
 pub mod info_client {
     #![allow(
         unused_variables,
