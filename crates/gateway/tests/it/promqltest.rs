@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -77,6 +78,7 @@ impl Target for Http {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Full::from(form))
             .unwrap();
+        connection.ready().await.unwrap();
         let answer = connection.send_request(request).await.unwrap();
         let json: Value = serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
         if json["status"] != "success" {
@@ -104,7 +106,9 @@ impl Http {
             start_timestamps: true,
             ..EngineOptions::default()
         };
-        let served = Served::start(Setup { bucket: Some(bucket), engine, ..Setup::default() }).await;
+        // However busy the machine is, the connection lasts.
+        let head_timeout = Some(Duration::from_secs(300));
+        let served = Served::start(Setup { bucket: Some(bucket), engine, head_timeout, ..Setup::default() }).await;
         let stream = TcpStream::connect(served.api).await.unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
