@@ -10,11 +10,6 @@ use prometheus_model::{LabelsBuilder, TimeRange};
 use prometheus_queryable::{
     self as queryable, Chunk, Projection, SelectHints, Series, SeriesData, SeriesSet, Sharding,
 };
-use promparquet_schema::{
-    Layout,
-    cell::{self, Record},
-    day_cell,
-};
 use promparquet_shard::{FileKind, Page, ReadPlan, ValuePage};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -445,37 +440,22 @@ impl SeriesMaker {
                 return Err(self.damaged(place, column, row, "a cell", "none".into()));
             };
             let damaged = |e: &str| self.damaged(place, column, row, "records of chunks", e.to_owned());
-            match self.select.question.shard.layout() {
-                Layout::Block => self.add_chunks(cell::records(&cell), &cell, &mut chunks, damaged)?,
-                Layout::Day(_) => self.add_chunks(day_cell::records(&cell), &cell, &mut chunks, damaged)?,
+            for record in self.select.question.shard.layout().records(&cell) {
+                let record = record.map_err(|e| damaged(&e.to_string()))?;
+                if !self.select.range.overlaps_closed(record.min_time, record.max_time) {
+                    continue;
+                }
+                let encoding = Encoding::try_from(record.encoding)
+                    .map_err(|e| queryable::Error::new(queryable::ErrorKind::Unsupported, e))?;
+                chunks.push(Chunk {
+                    encoding,
+                    min_time: record.min_time,
+                    max_time: record.max_time,
+                    data: cell.slice_ref(record.data),
+                });
             }
         }
         Ok(chunks)
-    }
-
-    /// Adds the chunks of a cell that are in range.
-    fn add_chunks<'a>(
-        &self,
-        records: impl Iterator<Item = std::result::Result<Record<'a>, promparquet_schema::Error>>,
-        cell: &'a Bytes,
-        chunks: &mut Vec<Chunk>,
-        damaged: impl Fn(&str) -> Error,
-    ) -> Result<()> {
-        for record in records {
-            let record = record.map_err(|e| damaged(&e.to_string()))?;
-            if !self.select.range.overlaps_closed(record.min_time, record.max_time) {
-                continue;
-            }
-            let encoding = Encoding::try_from(record.encoding)
-                .map_err(|e| queryable::Error::new(queryable::ErrorKind::Unsupported, e))?;
-            chunks.push(Chunk {
-                encoding,
-                min_time: record.min_time,
-                max_time: record.max_time,
-                data: cell.slice_ref(record.data),
-            });
-        }
-        Ok(())
     }
 
     #[cold]
