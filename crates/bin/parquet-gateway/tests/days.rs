@@ -92,7 +92,7 @@ fn days_are_read_as_blocks_are() {
         &["labels", "job"],
         &["labels", "__name__", "--match", r#"{job!=""}"#],
         &["query", "count by (job) ({__name__!=''})", "--time", &at, "--format", "json"],
-        &["query", "sum(count_over_time({job!=''}[20m]))", "--start", &start, "--end", &end, "--step", "1m"],
+        &["query", "count by (job) (last_over_time({job!=''}[20m]))", "--start", &start, "--end", &end, "--step", "1m"],
     ];
     for command in commands {
         let expected = answer(dir, &[command, &["--in", "parquet"]].concat());
@@ -105,7 +105,7 @@ fn days_are_read_as_blocks_are() {
     }
     // Without a time, a query is evaluated where the data ends.
     let counted = answer(dir, &["query", "count(last_over_time({job!=''}[1d]))", "--in", "days2"]);
-    assert!(counted.trim().parse::<u64>().unwrap() > 10, "{counted}");
+    assert!(counted.split_whitespace().last().unwrap().parse::<u64>().unwrap() > 10, "{counted}");
 }
 
 #[test]

@@ -201,10 +201,19 @@ fn mistakes_are_explained() {
     let port = taken.local_addr().unwrap().port().to_string();
     let bad_yaml = ["--parquet.objstore-config", "type: S3\nconfig: {bucket: [}"];
     let secret = ["--parquet.objstore-config", "type: S3\nconfig: {bucket: b, endpoint: e, secret_keys: hush}"];
+    let endpoint = ["--block.filter.thanos-backfill.endpoint", "https://store"];
     for (args, expected) in [
         (vec![], "--parquet.objstore-config"),
         (bad_yaml.to_vec(), "bucket configuration"),
         (secret.to_vec(), "secret_keys"),
+        (
+            vec!["--storage.prefix", "x", "--block.filter.type", "thanos-backfill"],
+            "--block.filter.thanos-backfill.endpoint <HOST:PORT>",
+        ),
+        (
+            [&["--storage.prefix", "x", "--block.filter.type", "thanos-backfill"][..], &endpoint].concat(),
+            "expected host:port, without TLS",
+        ),
         (
             vec!["--storage.prefix", "x", "--http.address", "127.0.0.1", "--http.prometheus.port", &port],
             "--http.prometheus.port",
