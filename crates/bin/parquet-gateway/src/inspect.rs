@@ -275,7 +275,7 @@ fn show_file(layout: Layout, file: &ShardFile, top: usize) {
     let by = metadata.file_metadata().created_by().unwrap_or("unknown");
     line(&format!("  {}: {}, written by {by}", file.key(), show_bytes(file.size())));
     if let Some(group) = metadata.row_groups().first()
-        && let Some(sorting) = group.sorting_columns()
+        && let Some(sorting) = group.sorting_columns().filter(|columns| !columns.is_empty())
     {
         let name =
             |i: i32| usize::try_from(i).ok().and_then(|i| file.columns().get(i)).map(|column| layout.name_of(column));
