@@ -35,7 +35,7 @@ pub(crate) struct TsdbArgs {
     /// Directory of the Parquet shards under .data/; an absolute path is taken as it is
     #[arg(long = "parquet.storage.prefix", value_name = "DIR")]
     storage_prefix: Option<String>,
-    /// Name of the shard set: the ULID of the block that it was made of, or of a day <hash>/<YYYY-MM-DD>
+    /// Name of the shard set: the ULID of the block that it was made of, or of a day HASH/YYYY-MM-DD
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Directory that gets the block

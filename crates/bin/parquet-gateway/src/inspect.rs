@@ -29,7 +29,7 @@ const BATCH_CHUNKS: usize = 8192;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A block, a shard set, or a day or stream of days of thanos-parquet-gateway: a directory, one of its .parquet files, or, with
-    /// a bucket, its name there: <ULID>, <hash>/<YYYY-MM-DD>, <hash>
+    /// a bucket, its name there: ULID, HASH/YYYY-MM-DD, HASH
     #[arg(value_name = "BLOCK OR SHARD")]
     target: String,
     /// Bucket that it is in, as Thanos' YAML

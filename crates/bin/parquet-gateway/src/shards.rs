@@ -52,8 +52,8 @@ pub(crate) struct ShardSourceArgs {
     /// Directory of the Parquet shards under .data/; an absolute path is taken as it is
     #[arg(long = "parquet.storage.prefix", value_name = "DIR", help_heading = "Shards")]
     storage_prefix: Option<String>,
-    /// Read only this shard set: a block's ULID, whether it has a mark or not; a day, <hash>/<YYYY-MM-DD>; or all days of a
-    /// stream, <hash> (repeatable) [default: all that are complete]
+    /// Read only this shard set: a block's ULID, whether it has a mark or not; a day, HASH/YYYY-MM-DD; or all days of a
+    /// stream, HASH (repeatable) [default: all that are complete]
     #[arg(long = "block", value_name = "NAME", help_heading = "Shards")]
     blocks: Vec<String>,
 
