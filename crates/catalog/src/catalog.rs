@@ -31,6 +31,8 @@ pub struct CatalogOptions {
     /// says that they are complete or not, and also if they are marked for deletion. The name of a stream stands for its days
     /// that are complete.
     pub sets: Vec<String>,
+    /// Sets without samples in this time, as their names or metas say, are not opened.
+    pub times: TimeRange,
     /// How queries read. The limits are those of a whole query: of all that one querier is asked.
     pub query: Options,
     /// What becomes of queries that touch a set which cannot be read.
@@ -52,6 +54,7 @@ impl Default for CatalogOptions {
     fn default() -> Self {
         Self {
             sets: Vec::new(),
+            times: TimeRange::ALL,
             query: Options::default(),
             partial_response: PartialResponse::Fail,
             external_labels: None,
@@ -159,7 +162,7 @@ impl Catalog {
                     report.opened += usize::from(*is_new);
                 }
                 SetState::Failed(_) => report.failed += 1,
-                SetState::Unmarked | SetState::Deleted | SetState::Unconverted => {}
+                SetState::OutOfTime | SetState::Unmarked | SetState::Deleted | SetState::Unconverted => {}
             }
         }
         let sets: Vec<_> = looked.into_iter().map(|(set, _)| set).collect();
@@ -183,7 +186,7 @@ impl Queryable for Catalog {
 fn can_stay(known: &KnownSet, found: &Found) -> bool {
     known.stamp == found.stamp
         && match (&known.info.state, &found.status) {
-            (SetState::Open, Status::Complete(_)) => true,
+            (SetState::Open | SetState::OutOfTime, Status::Complete(_)) => true,
             // The same bytes will not be better.
             (SetState::Failed(error), Status::Complete(_)) => {
                 matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
@@ -218,18 +221,28 @@ async fn look(cache: &ShardCache, options: &CatalogOptions, found: Found) -> Kno
             }
             SetState::Unconverted
         }
-        Status::Complete(source) => match open(cache, options, &mut set, &source).await {
-            Ok(()) => SetState::Open,
-            Err(error) => SetState::Failed(error),
-        },
+        Status::Complete(_) if is_out_of_time(options, &set) => SetState::OutOfTime,
+        Status::Complete(source) => open(cache, options, &mut set, &source).await.unwrap_or_else(SetState::Failed),
     };
     set
 }
 
-async fn open(cache: &ShardCache, options: &CatalogOptions, set: &mut KnownSet, source: &Source) -> Result<(), Error> {
+fn is_out_of_time(options: &CatalogOptions, set: &KnownSet) -> bool {
+    set.info.times.is_some_and(|(first, last)| !options.times.overlaps_closed(first, last))
+}
+
+async fn open(
+    cache: &ShardCache,
+    options: &CatalogOptions,
+    set: &mut KnownSet,
+    source: &Source,
+) -> Result<SetState, Error> {
     let described = source.describe(cache.bucket(), &set.info.name).await?;
     set.info.external_labels = options.external_labels.clone().unwrap_or(described.external_labels);
     set.info.times = described.range.map(|range| (range.start(), range.last()));
+    if is_out_of_time(options, set) {
+        return Ok(SetState::OutOfTime);
+    }
     let (directory, layout): (Arc<str>, _) = (described.directory.into(), described.layout);
     // However many shards a mark claims, only so many are opened before the first that is missing is noticed.
     let opens = stream::iter(0..described.shards).map(|index| {
@@ -241,7 +254,7 @@ async fn open(cache: &ShardCache, options: &CatalogOptions, set: &mut KnownSet, 
     set.info.times = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     set.info.shards = set.slots.len();
     set.info.rows = set.slots.iter().map(|slot| slot.rows).sum();
-    Ok(())
+    Ok(SetState::Open)
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub enum SetState {
     Open,
     /// It should be queried, and cannot be read. Queries of its times fail, or say that they lack it.
     Failed(Error),
+    /// It was not opened, because it has no samples in [the time asked for](CatalogOptions::times). Queries of its times fail.
+    OutOfTime,
     /// It is not queried, because nothing says that it is complete.
     Unmarked,
     /// It is not queried, because it is marked for deletion.
@@ -177,6 +179,10 @@ impl Snapshot {
                 && !self.is_elsewhere(&set.info)
             {
                 broken.push(error.clone());
+            }
+            if matches!(set.info.state, SetState::OutOfTime) && set.info.times.is_none_or(overlaps) {
+                let (bucket, name) = (self.cache.bucket().to_string(), set.info.name.clone());
+                broken.push(Detail::NotOpen { bucket, name }.into());
             }
         }
         // Where a part may be missing, each set is one, so that no more is missing than must be.

@@ -1,7 +1,7 @@
 //! Flags that say what is asked and of which shards, and how all commands that read shards open them.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,6 +21,9 @@ use crate::{
     error::{Error, NoShardSetSnafu, NoShardSetsSnafu, NoShardsSnafu, NotCompleteSnafu, RangeSnafu, SelectorSnafu},
     number::{bytes, time_ms},
 };
+
+/// Sets that are opened at the same time: nobody else asks the bucket for anything meanwhile.
+const CONCURRENCY: usize = 16;
 
 /// Which shards, which time, and how much of them.
 #[derive(clap::Args, Debug)]
@@ -88,7 +91,7 @@ impl ShardArgs {
         observer: Option<Arc<dyn Observe>>,
     ) -> Result<Box<dyn Querier>, Error> {
         let range = self.range()?;
-        let shards = self.source.open(window_series, observer).await?;
+        let shards = self.source.open(range, window_series, observer).await?;
         Ok(shards.querier(range).await?)
     }
 }
@@ -96,17 +99,18 @@ impl ShardArgs {
 impl ShardSourceArgs {
     /// What the bucket has.
     pub(crate) async fn queryable(&self) -> Result<Arc<Snapshot>, Error> {
-        self.open(None, None).await
+        self.open(TimeRange::ALL, None, None).await
     }
 
     async fn open(
         &self,
+        times: TimeRange,
         window_series: Option<NonZeroU32>,
         observer: Option<Arc<dyn Observe>>,
     ) -> Result<Arc<Snapshot>, Error> {
         let (bucket, sets) = self.locate()?;
         let mut options = CatalogOptions::default();
-        options.sets = sets;
+        (options.sets, options.times) = (sets, times);
         let query = &mut options.query;
         query.limits.series = self.max_series;
         query.limits.samples = self.max_samples;
@@ -115,7 +119,7 @@ impl ShardSourceArgs {
         query.window_bytes = NonZeroU64::new(self.window).unwrap_or(query.window_bytes);
         query.window_series = window_series.map_or(query.window_series, |n| n.min(query.window_series));
         let snapshot = open(bucket.clone(), options, observer).await?;
-        if !snapshot.sets().any(|set| matches!(set.state, SetState::Open | SetState::Failed(_))) {
+        if !snapshot.sets().any(|set| matches!(set.state, SetState::Open | SetState::OutOfTime | SetState::Failed(_))) {
             return NoShardSetsSnafu { bucket: bucket.to_string() }.fail();
         }
         Ok(snapshot)
@@ -160,6 +164,7 @@ pub(crate) async fn open(
             *name = format!("0/{name}");
         }
     }
+    options.concurrency = NonZeroUsize::new(CONCURRENCY).unwrap_or(options.concurrency);
     let names = options.sets.clone();
     let catalog = Catalog::new(bucket.clone(), options);
     if let Some(observer) = observer {

@@ -17,6 +17,7 @@ use super::*;
 
 mod days;
 mod lost;
+mod times;
 
 const HOUR: i64 = 3_600_000;
 
@@ -98,6 +99,7 @@ fn states(catalog: &Catalog) -> Vec<String> {
         SetState::Unmarked => "unmarked".to_owned(),
         SetState::Deleted => "deleted".to_owned(),
         SetState::Unconverted => "unconverted".to_owned(),
+        SetState::OutOfTime => "out of time".to_owned(),
     };
     catalog.snapshot().sets().map(state).collect()
 }
