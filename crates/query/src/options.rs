@@ -48,8 +48,12 @@ impl Default for Options {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Rows whose labels are read, in all shards together.
+    /// Rows of a select, in all shards together.
     pub rows: Option<NonZeroU64>,
+    /// Rows whose names of labels are asked for, if there are matchers.
+    pub label_name_rows: Option<NonZeroU64>,
+    /// Rows whose values of a label are asked for, if there are matchers.
+    pub label_value_rows: Option<NonZeroU64>,
     /// Bytes of chunk pages, as they are in the files.
     pub chunk_bytes: Option<NonZeroU64>,
     /// Bytes of pages of all columns, as they are in the files.

@@ -12,6 +12,8 @@ use crate::{
 pub struct Quota {
     limits: Limits,
     rows: AtomicU64,
+    label_name_rows: AtomicU64,
+    label_value_rows: AtomicU64,
     chunk_bytes: AtomicU64,
     data_bytes: AtomicU64,
     series: AtomicU64,
@@ -38,9 +40,15 @@ impl Quota {
     }
 
     pub(crate) fn rows(&self, n: u64) -> Result<()> {
-        Self::take(&self.rows, n, self.limits.rows, |limit| {
-            format!("would fetch too many rows: resource exhausted (used {limit})")
-        })
+        Self::take(&self.rows, n, self.limits.rows, too_many_rows)
+    }
+
+    pub(crate) fn label_name_rows(&self, n: u64) -> Result<()> {
+        Self::take(&self.label_name_rows, n, self.limits.label_name_rows, too_many_rows)
+    }
+
+    pub(crate) fn label_value_rows(&self, n: u64) -> Result<()> {
+        Self::take(&self.label_value_rows, n, self.limits.label_value_rows, too_many_rows)
     }
 
     pub(crate) fn chunk_bytes(&self, n: u64) -> Result<()> {
@@ -77,4 +85,8 @@ impl Quota {
             _ => Ok(()),
         }
     }
+}
+
+fn too_many_rows(limit: u64) -> String {
+    format!("would fetch too many rows: resource exhausted (used {limit})")
 }

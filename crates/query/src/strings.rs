@@ -28,7 +28,7 @@ pub(crate) async fn names(question: &Question, constraints: &Arc<[Constraint]>) 
                 return Ok(names);
             }
             let found = search::search(question, row_group, constraints, text, true).await?;
-            question.quota.rows(found.rows.count())?;
+            question.quota.label_name_rows(found.rows.count())?;
             labels::names(question, row_group, found).await
         })
     });
@@ -75,7 +75,7 @@ pub(crate) async fn values(
             if found.rows.is_empty() {
                 return Ok(BTreeSet::new());
             }
-            question.quota.rows(found.rows.count())?;
+            question.quota.label_value_rows(found.rows.count())?;
             values_of(question, row_group, column, Some(found.rows)).await
         })
     });

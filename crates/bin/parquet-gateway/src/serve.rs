@@ -30,6 +30,9 @@ use crate::{
     trace_export::{TraceExport, TracingArgs},
 };
 
+/// Parts of a select that are worked on at the same time where any number may be: more would not be faster anywhere.
+const MOST_PARTS: u64 = 256;
+
 const HELP: &str = "\
 Ports: 9000 Prometheus' HTTP API, and a page for the browser at /; 9001 Thanos' gRPC APIs; 6060 metrics, health and the state of
 the bucket. Ready (/-/ready) once the bucket was looked through. SIGTERM or Ctrl-C: no more connections, queries under way may
@@ -93,17 +96,17 @@ struct BucketArgs {
 #[command(next_help_heading = "Blocks")]
 struct BlockArgs {
     /// Time between looks at the bucket
-    #[arg(long = "block.discovery.interval", alias = "block.syncer.interval", value_name = "DURATION",
-          default_value = "1m", value_parser = duration)]
+    #[arg(long = "block.discovery.interval", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     interval: Duration,
-    /// Shard sets opened at the same time
-    #[arg(
-        long = "block.syncer.concurrency",
-        alias = "block.discovery.concurrency",
-        value_name = "N",
-        default_value = "4"
-    )]
-    concurrency: NonZeroUsize,
+    /// The same: what is new is opened at once. The shorter time holds
+    #[arg(long = "block.syncer.interval", value_name = "DURATION", value_parser = duration)]
+    syncer_interval: Option<Duration>,
+    /// Shard sets opened at the same time [default: 4]
+    #[arg(long = "block.syncer.concurrency", value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
+    /// The same: the larger number holds
+    #[arg(long = "block.discovery.concurrency", value_name = "N")]
+    discovery_concurrency: Option<NonZeroUsize>,
     /// For how long a set that is marked for deletion is still queried
     #[arg(long = "block.ignore-deletion-marks-delay", value_name = "DURATION", default_value = "0s", value_parser = duration)]
     deletion_delay: Duration,
@@ -178,10 +181,15 @@ struct QueryArgs {
     /// Compressed bytes of chunks that a query may read
     #[arg(long = "query.limits.select.max-chunk-bytes", value_name = "SIZE", default_value = "0", value_parser = bytes_or_zero)]
     max_chunk_bytes: u64,
-    /// Rows whose labels a query may read
-    #[arg(long = "query.limits.select.max-row-count", alias = "query.limits.label-values.max-row-count",
-          alias = "query.limits.label-names.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
+    /// Rows that the selects of a query may read
+    #[arg(long = "query.limits.select.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
     max_rows: u64,
+    /// Rows that a question for names of labels may read
+    #[arg(long = "query.limits.label-names.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
+    max_label_name_rows: u64,
+    /// Rows that a question for values of a label may read
+    #[arg(long = "query.limits.label-values.max-row-count", value_name = "N", default_value = "0", value_parser = count)]
+    max_label_value_rows: u64,
     /// Bytes that all queries together may hold in memory at once [default: half of the container's or machine's memory]
     #[arg(long = "query.max-total-memory", value_name = "SIZE", value_parser = bytes)]
     max_total_memory: Option<u64>,
@@ -191,9 +199,10 @@ struct QueryArgs {
     /// Reads of the bucket are joined across gaps of this size [default: what suits the bucket]
     #[arg(long = "query.storage.select.chunk-partition.max-gap-bytes", value_name = "SIZE", value_parser = bytes)]
     max_gap: Option<u64>,
-    /// Parts of one select that are worked on at the same time
-    #[arg(long = "query.storage.select.chunk-partition.max-concurrency", value_name = "N", default_value = "16")]
-    select_concurrency: NonZeroUsize,
+    /// Parts of one select that are worked on at the same time; 0 for as many as are ever of use
+    #[arg(long = "query.storage.select.chunk-partition.max-concurrency", value_name = "N", default_value = "16",
+          value_parser = count)]
+    select_concurrency: u64,
     /// Log queries that take longer, with what they did
     #[arg(long = "query.slow-log-threshold", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     slow: Duration,
@@ -306,7 +315,7 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     let (bucket, cache) = args.bucket.open()?;
     let flags = &args.queries;
     let mut options = CatalogOptions::default();
-    options.concurrency = args.blocks.concurrency;
+    options.concurrency = args.blocks.concurrency.max(args.blocks.discovery_concurrency).unwrap_or(options.concurrency);
     options.footer_bytes = args.blocks.footer_memory;
     options.deletion_delay_ms = u64::try_from(args.blocks.deletion_delay.as_millis()).unwrap_or(u64::MAX);
     options.partial_response = if flags.partial_response { PartialResponse::Warn } else { PartialResponse::Fail };
@@ -317,7 +326,11 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.query.limits.shards = NonZeroU64::new(flags.max_shards);
     options.query.limits.chunk_bytes = NonZeroU64::new(flags.max_chunk_bytes);
     options.query.limits.rows = NonZeroU64::new(flags.max_rows);
-    options.query.concurrency = flags.select_concurrency;
+    options.query.limits.label_name_rows = NonZeroU64::new(flags.max_label_name_rows);
+    options.query.limits.label_value_rows = NonZeroU64::new(flags.max_label_value_rows);
+    let parts = if flags.select_concurrency == 0 { MOST_PARTS } else { flags.select_concurrency };
+    options.query.concurrency =
+        usize::try_from(parts).ok().and_then(NonZeroUsize::new).unwrap_or(options.query.concurrency);
     let mut costs = ReadCosts::of(&bucket);
     costs.coalescing.max_read_bytes = flags.max_range.unwrap_or(costs.coalescing.max_read_bytes);
     costs.coalescing.gap_bytes = flags.max_gap.unwrap_or(costs.coalescing.gap_bytes);
@@ -354,7 +367,8 @@ pub(crate) async fn start(args: &Args) -> Result<Started, Error> {
     options.thanos = Some(ThanosOptions { address: at(ports.thanos), grace: ports.thanos_grace, tls: ports.tls()? });
     options.web = ports.web_config.as_ref().map(WebConfig::from_file).transpose()?;
     options.max_connections = connections(rlimit::increase_nofile_limit(u64::MAX).ok());
-    options.discovery_interval = args.blocks.interval.max(Duration::from_millis(100));
+    let interval = args.blocks.syncer_interval.unwrap_or(Duration::MAX).min(args.blocks.interval);
+    options.discovery_interval = interval.max(Duration::from_millis(100));
     options.backfill = args.blocks.backfill();
     Ok(Started { server: Server::bind(gateway.clone(), options).await?, gateway, bucket, traces })
 }

@@ -241,6 +241,32 @@ fn mistakes_are_explained() {
     }
 }
 
+/// As somebody has them who writes all of them down, with their defaults there.
+#[test]
+fn flags_of_thanos_parquet_gateway() {
+    let flags = "--memlimit.ratio=0.9 --logger.level=INFO --parquet.objstore-config-file=bucket.yaml --tracing.exporter.type= \
+                 --tracing.sampling.param=0.1 --tracing.sampling.type=PROBABILISTIC --block.discovery.interval=1m \
+                 --block.discovery.concurrency=1 --block.syncer.interval=1m --block.syncer.concurrency=1 \
+                 --block.syncer.read-buffer-size=2MiB --block.filter.type=all-metas \
+                 --block.filter.thanos-backfill.interval=1m --block.filter.thanos-backfill.overlap=24h \
+                 --block.labelfilepath=/tmp --query.step=30s --query.lookback=5m --query.timeout=30s \
+                 --query.engine.timeout=5m --query.external-label=a=b --query.limits.max-shard-count=0 \
+                 --query.limits.select.max-chunk-bytes=0B --query.limits.select.max-row-count=0 \
+                 --query.limits.label-values.max-row-count=0 --query.limits.label-names.max-row-count=0 \
+                 --query.limits.queries.max-concurrent=100 --query.storage.select.chunk-partition.max-range-bytes=64MiB \
+                 --query.storage.select.chunk-partition.max-gap-bytes=64MiB \
+                 --query.storage.select.chunk-partition.max-concurrency=0 --http.prometheus.port=0 \
+                 --http.prometheus.shutdown-timeout=10s --http.thanos.port=0 --http.thanos.shutdown-timeout=10s \
+                 --http.internal.port=0 --http.internal.shutdown-timeout=10s";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("bucket.yaml"), "{type: FILESYSTEM, config: {directory: nowhere}}").unwrap();
+    let mut args = vec!["serve"];
+    args.extend(flags.split_whitespace());
+    let output = run(dir.path(), &args);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("cannot open bucket") && output.status.code() == Some(1), "{text}");
+}
+
 #[test]
 fn quickstart_converts_and_serves() {
     let dir = tempfile::tempdir().unwrap();

@@ -96,12 +96,18 @@ fn each_limit() {
             assert_eq!(result.unwrap_err().to_string(), text);
             assert_eq!(wanted(&explain, Some(Stage::Chunks)), 0, "{what}: chunks were read in spite of the limit");
         }
-        // Questions for labels count rows and bytes too.
-        let mut options = Options::default();
-        options.limits.rows = exactly(19);
-        let querier = queryable(two, options).querier(TimeRange::ALL).await.unwrap();
-        let error = querier.label_values("i", &matchers, &LabelHints::default()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-        assert_eq!(querier.label_values("i", &[], &LabelHints::default()).await.unwrap().strings.len(), 20);
+        // Questions for labels have bounds of their own.
+        for (values, names) in [(19, 20), (20, 19)] {
+            let mut options = Options::default();
+            options.limits.rows = exactly(1);
+            (options.limits.label_value_rows, options.limits.label_name_rows) = (exactly(values), exactly(names));
+            let querier = queryable(two.clone(), options).querier(TimeRange::ALL).await.unwrap();
+            let kind = |answer: prometheus_queryable::Result<_>| answer.err().map(|error| error.kind());
+            let hints = LabelHints::default();
+            let exceeded = |limit| (limit < 20).then_some(ErrorKind::LimitExceeded);
+            assert_eq!(kind(querier.label_values("i", &matchers, &hints).await), exceeded(values));
+            assert_eq!(kind(querier.label_names(&matchers, &hints).await), exceeded(names));
+            assert_eq!(querier.label_values("i", &[], &hints).await.unwrap().strings.len(), 20);
+        }
     });
 }
