@@ -1,5 +1,4 @@
 //! `select`, `explain` and `labels` as a user runs them, on a block of which the generator says what is in it.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -8,19 +7,8 @@ use std::{
 };
 
 use prometheus_model::{FloatText, Labels, Sample, Value};
-use promparquet_testkit::blocks::BlockSpec;
 
-struct Ran {
-    ok: bool,
-    out: String,
-    err: String,
-}
-
-fn run(dir: &Path, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_parquet-gateway")).args(args).current_dir(dir).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
-}
+use crate::program::{BINARY, Ran, block, run, with_shards};
 
 const SHARDS: [&str; 2] = ["--parquet.storage.prefix", "parquet"];
 
@@ -36,21 +24,6 @@ fn answer(dir: &Path, args: &[&str]) -> String {
     ran.out
 }
 
-fn spec() -> BlockSpec {
-    BlockSpec::small().series_count(80).duration_ms(1_800_000)
-}
-
-/// A directory with one small block under `.data/tsdb`, converted; gives the block's name.
-fn with_shards() -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let block = spec().write(dir.path().join(".data/tsdb")).unwrap();
-    let name = block.file_name().unwrap().to_str().unwrap().to_owned();
-    let args = ["convert", "--tsdb.storage.prefix", "tsdb", "--parquet.storage.prefix", "parquet"];
-    let ran = run(dir.path(), &args);
-    assert!(ran.ok, "{}", ran.err);
-    (dir, name)
-}
-
 fn value_text(sample: &Sample) -> String {
     match &sample.value {
         Value::Float(value) => FloatText(*value).to_string(),
@@ -61,7 +34,7 @@ fn value_text(sample: &Sample) -> String {
 
 /// Series of the block with samples for which `wants` holds, in the order of their labels.
 fn expected(wants: impl Fn(&Labels, i64) -> bool) -> Vec<(Labels, Vec<Sample>)> {
-    let mut series: Vec<_> = spec().oracle().collect();
+    let mut series: Vec<_> = block().oracle().collect();
     for (labels, samples) in &mut series {
         samples.retain(|sample| wants(labels, sample.timestamp));
     }
@@ -104,7 +77,7 @@ fn text_is_what_the_block_holds() {
     let negative = expected(|labels, _| labels.get("__name__") != Some(&name) && labels.get("job").is_some());
     assert!(answer(dir, &["select", &format!("{{__name__!={name:?}, job!~\"\"}}")]) == dumped(&negative));
 
-    let (start, end) = (spec().end() - 1_200_000, spec().end() - 600_000);
+    let (start, end) = (block().end() - 1_200_000, block().end() - 600_000);
     let part = expected(|_, t| (start..end).contains(&t));
     let seconds = |ms: i64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let range = ["select", ALL, "--start", &seconds(start), "--end", &seconds(end)];
@@ -293,7 +266,7 @@ fn sets_without_a_mark_are_named_and_read_if_asked_for() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let (dir, _) = with_shards();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_parquet-gateway"))
+    let mut child = Command::new(BINARY)
         .args([&["select", ALL], &SHARDS[..]].concat())
         .current_dir(dir.path())
         .stdout(Stdio::piped())

@@ -1,7 +1,6 @@
 //! Commands that read shards, on buckets of thanos-parquet-gateway: what they print is what they print of the same series as a block.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use prometheus_model::{Labels, Sample};
 use promparquet_schema::day::{DAY_MS, stream_hash};
@@ -10,17 +9,7 @@ use promparquet_testkit::{
     days::{DayOptions, stream},
 };
 
-struct Ran {
-    ok: bool,
-    out: String,
-    err: String,
-}
-
-fn run(dir: &Path, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_parquet-gateway")).args(args).current_dir(dir).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
-}
+use crate::program::run;
 
 /// What a command that must succeed, and say nothing else, prints.
 fn answer(dir: &Path, args: &[&str]) -> String {

@@ -1,24 +1,10 @@
-//! The program as a user runs it: exit codes, what is written, what is said.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+//! `convert`, `inspect` and `export` as a user runs them: exit codes, what is written, what is said.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use promparquet_testkit::blocks::BlockSpec;
 
-struct Ran {
-    ok: bool,
-    out: String,
-    err: String,
-}
-
-fn run(dir: &Path, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_parquet-gateway")).args(args).current_dir(dir).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
-}
+use crate::program::{CONVERT, Ran, run};
 
 /// A directory with one small block under `.data/tsdb`; gives the block's name.
 fn with_block() -> (tempfile::TempDir, String) {
@@ -27,8 +13,6 @@ fn with_block() -> (tempfile::TempDir, String) {
     let name = block.file_name().unwrap().to_str().unwrap().to_owned();
     (dir, name)
 }
-
-const CONVERT: [&str; 5] = ["convert", "--tsdb.storage.prefix", "tsdb", "--parquet.storage.prefix", "parquet"];
 
 fn convert(dir: &Path, more: &[&str]) -> Ran {
     run(dir, &[&CONVERT, more].concat())

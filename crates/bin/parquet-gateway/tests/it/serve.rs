@@ -1,31 +1,17 @@
 //! `serve` and `quickstart` as processes: ports, queries, signals, mistakes.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use promparquet_testkit::blocks::BlockSpec;
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_parquet-gateway");
-
-fn run(dir: &Path, args: &[&str]) -> Output {
-    Command::new(BINARY).args(args).current_dir(dir).output().unwrap()
-}
-
-/// A directory with a small block, converted into `.data/parquet`.
-fn with_shards() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    BlockSpec::small().series_count(80).duration_ms(1_800_000).write(dir.path().join(".data/tsdb")).unwrap();
-    let done = run(dir.path(), &["convert", "--tsdb.storage.prefix", "tsdb", "--parquet.storage.prefix", "parquet"]);
-    assert!(done.status.success());
-    dir
-}
+use crate::program::{BINARY, run, with_shards};
 
 /// A server that is killed if the test ends first.
 struct Served {
@@ -96,7 +82,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn serves_until_it_is_told_to_stop() {
-    let dir = with_shards();
+    let dir = with_shards().0;
     for (prefix, name) in [("--storage.prefix", "-TERM"), ("--parquet.storage.prefix", "-INT")] {
         let mut served = serve(dir.path(), &[prefix, "parquet", "--query.external-label", "cluster=eu"]);
         let tsdb = json(served.api, "/api/v1/status/tsdb");
@@ -124,7 +110,7 @@ fn serves_until_it_is_told_to_stop() {
 
 #[test]
 fn slow_queries_are_logged() {
-    let dir = with_shards();
+    let dir = with_shards().0;
     let mut served = serve(dir.path(), &["--storage.prefix", "parquet", "--query.slow-log-threshold", "1ms"]);
     let query = "max_over_time((count({__name__!=%22%22}))[20m:10ms])&start=1735690000&end=1735691000&step=20s";
     assert_eq!(get(served.api, &format!("/api/v1/query_range?query={query}")).0, 200);
@@ -154,7 +140,7 @@ fn peak_kilobytes(child: &Child) -> u64 {
 #[cfg(target_os = "linux")]
 #[test]
 fn floods_take_little_memory() {
-    let dir = with_shards();
+    let dir = with_shards().0;
     let served = serve(dir.path(), &["--storage.prefix", "parquet"]);
     let before = peak_kilobytes(&served.child);
     let post = "POST /api/v1/query HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-www-form-urlencoded\r\n";
@@ -234,10 +220,9 @@ fn mistakes_are_explained() {
     ] {
         let mut command = vec!["serve", "--http.internal.port", "0", "--http.thanos.port", "0"];
         command.extend(&args);
-        let output = run(dir.path(), &command);
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && text.contains(expected), "{args:?}: {text}");
-        assert!(!text.contains("hush"), "{text}");
+        let ran = run(dir.path(), &command);
+        assert!(!ran.ok && ran.err.contains(expected), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("hush"), "{}", ran.err);
     }
 }
 
@@ -262,9 +247,8 @@ fn flags_of_thanos_parquet_gateway() {
     std::fs::write(dir.path().join("bucket.yaml"), "{type: FILESYSTEM, config: {directory: nowhere}}").unwrap();
     let mut args = vec!["serve"];
     args.extend(flags.split_whitespace());
-    let output = run(dir.path(), &args);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("cannot open bucket") && output.status.code() == Some(1), "{text}");
+    let ran = run(dir.path(), &args);
+    assert!(ran.err.contains("cannot open bucket") && ran.code == Some(1), "{}", ran.err);
 }
 
 #[test]
@@ -296,6 +280,5 @@ fn quickstart_converts_and_serves() {
     signal(&child, "-TERM");
     assert!(child.wait().unwrap().success());
 
-    let output = run(dir.path(), &["quickstart", "prometheus", "--no-serve"]);
-    assert!(output.status.success());
+    assert!(run(dir.path(), &["quickstart", "prometheus", "--no-serve"]).ok);
 }
